@@ -1,0 +1,1 @@
+"""Turn images and manifests into game-ready packages."""

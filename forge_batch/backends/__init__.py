@@ -1,0 +1,1 @@
+"""One module per learned or geometric model. No backend imports another."""

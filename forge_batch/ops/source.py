@@ -1,0 +1,171 @@
+"""Hold the high-poly source of every bake, and colour any point of it.
+
+Three ways of being coloured, all behind one `sample`: vertex attributes (always there), and on top of them sharper colour
+projected from the input images where an image saw the surface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, UInt8
+
+from forge_batch.ops.camera import Camera
+from forge_batch.ops.mesh import Mesh, load_arrays, save_arrays
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Be an input image that colours the surface it saw.
+
+    Attributes:
+        image: (h, w, 3) sRGB, colour already bled outwards over the background, so that a bilinear read at the rim is clean.
+        camera: Where it was taken from.
+        weights: (v,) per source vertex, 0 where this image does not see it (hidden, or too grazing).
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    camera: Camera
+    weights: Float32[np.ndarray, " v"]
+
+
+class Samples(NamedTuple):
+    """Be the material at n points: linear base colour (n, 3), metallic, roughness and `seen` (n,), all float32 in 0..1."""
+
+    base_color: np.ndarray
+    metallic: np.ndarray
+    roughness: np.ndarray
+    seen: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class SourceMesh:
+    """Be the full-resolution surface a generator made.
+
+    Attributes:
+        mesh: Welded triangles with unit `normals`, closed unless the manifest says `open`.
+        base_color: (v, 3) linear, 0..1: the colour where no projection has weight.
+        metallic: (v,), 0..1.
+        roughness: (v,), 0..1.
+        seen: (v,), 1 where at least one input image saw the vertex, 0 where its colour was invented.
+        projections: Input images, or none.
+    """
+
+    mesh: Mesh
+    base_color: Float32[np.ndarray, "v 3"]
+    metallic: Float32[np.ndarray, " v"]
+    roughness: Float32[np.ndarray, " v"]
+    seen: Float32[np.ndarray, " v"]
+    projections: tuple[Projection, ...] = ()
+
+    def sample(self, face: Int[np.ndarray, " n"], barycentric: Float[np.ndarray, "n 3"]) -> Samples:
+        """Give the material at points of the surface.
+
+        Args:
+            face: Index of the face each point lies on; must be valid (filter misses first).
+            barycentric: Weights of that face's three vertices, summing to 1.
+        """
+        corners = self.mesh.faces[face]
+        weight = barycentric.astype(np.float32)
+
+        def at(values: np.ndarray) -> np.ndarray:
+            picked = values[corners]
+            return np.asarray(np.einsum("nk,nk...->n...", weight, picked), dtype=np.float32)
+
+        color = at(self.base_color)
+        if self.projections:
+            color = self._projected(at(self.mesh.vertices), color, [at(p.weights) for p in self.projections])
+        return Samples(color, at(self.metallic), at(self.roughness), at(self.seen))
+
+    def _projected(self, points: np.ndarray, fallback: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
+        """Blend the projections by weight; what lacks weight to reach 1 comes from the vertex colour."""
+        total = np.sum(weights, axis=0)
+        color = fallback * np.clip(1.0 - total, 0.0, 1.0)[:, None]
+        scale = 1.0 / np.maximum(total, 1.0)
+        for projection, w in zip(self.projections, weights, strict=True):
+            used = np.flatnonzero(w > 0)
+            pixels, _ = projection.camera.project(points[used])
+            color[used] += (w[used] * scale[used])[:, None] * read_srgb(projection.image, pixels)
+        return np.asarray(color, dtype=np.float32)
+
+    def moved(self, matrix: np.ndarray) -> SourceMesh:
+        """Carry mesh and cameras through a (4, 4) similarity (rotation, one scale, translation; no mirror)."""
+        rotation, offset = matrix[:3, :3], matrix[:3, 3]
+        vertices = (self.mesh.vertices.astype(np.float64) @ rotation.T + offset).astype(np.float32)
+        normals = None
+        if self.mesh.normals is not None:
+            normals = self.mesh.normals.astype(np.float64) @ rotation.T
+            normals = (normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32)
+        mesh = replace(self.mesh, vertices=vertices, normals=normals)
+        projections = tuple(replace(p, camera=p.camera.moved(matrix)) for p in self.projections)
+        return replace(self, mesh=mesh, projections=projections)
+
+
+def srgb_to_linear(values: np.ndarray) -> np.ndarray:
+    """Decode sRGB (uint8, or float in 0..1) to linear float32, IEC 61966-2-1."""
+    if values.dtype == np.uint8:
+        return _SRGB_TABLE[values]
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def linear_to_srgb(values: np.ndarray) -> np.ndarray:
+    """Encode linear values in 0..1 to sRGB float32 in 0..1, IEC 61966-2-1."""
+    values = np.clip(values, 0.0, 1.0)
+    return np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055).astype(np.float32)
+
+
+_SRGB_TABLE = srgb_to_linear(np.arange(256) / 255.0)
+
+
+def read_srgb(image: UInt8[np.ndarray, "h w 3"], pixels: Float[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 3"]:
+    """Read linear colour bilinearly at pixel positions (centres at +0.5), clamped at the border."""
+    h, w = image.shape[:2]
+    x = np.clip(pixels[:, 0] - 0.5, 0, w - 1)
+    y = np.clip(pixels[:, 1] - 0.5, 0, h - 1)
+    x0, y0 = x.astype(np.int64), y.astype(np.int64)
+    x1, y1 = np.minimum(x0 + 1, w - 1), np.minimum(y0 + 1, h - 1)
+    fx, fy = (x - x0)[:, None].astype(np.float32), (y - y0)[:, None].astype(np.float32)
+    top = srgb_to_linear(image[y0, x0]) * (1 - fx) + srgb_to_linear(image[y0, x1]) * fx
+    bottom = srgb_to_linear(image[y1, x0]) * (1 - fx) + srgb_to_linear(image[y1, x1]) * fx
+    return np.asarray(top * (1 - fy) + bottom * fy, dtype=np.float32)
+
+
+def save_source(path: Path, source: SourceMesh, meta: Mapping[str, Any] | None = None) -> None:
+    """Write a SOURCE_MESH slot. `meta` says who made it: backend, revision, licence, territory, seed."""
+    arrays: dict[str, np.ndarray] = {
+        "vertices": source.mesh.vertices,
+        "faces": source.mesh.faces,
+        "base_color": source.base_color,
+        "metallic": source.metallic,
+        "roughness": source.roughness,
+        "seen": source.seen,
+    }
+    if source.mesh.normals is not None:
+        arrays["normals"] = source.mesh.normals
+    for index, projection in enumerate(source.projections):
+        arrays[f"image{index}"] = projection.image
+        arrays[f"weights{index}"] = projection.weights
+    cameras = [projection.camera.to_json() for projection in source.projections]
+    save_arrays(path, arrays, {"cameras": cameras, "meta": dict(meta or {})})
+
+
+def load_source(path: Path) -> SourceMesh:
+    """Read a SOURCE_MESH slot."""
+    arrays, document = load_arrays(path)
+    projections = tuple(
+        Projection(arrays[f"image{index}"], Camera.from_json(camera), arrays[f"weights{index}"])
+        for index, camera in enumerate(document["cameras"])
+    )
+    mesh = Mesh(arrays["vertices"], arrays["faces"], normals=arrays.get("normals"))
+    return SourceMesh(mesh, arrays["base_color"], arrays["metallic"], arrays["roughness"], arrays["seen"], projections)
+
+
+def load_source_meta(path: Path) -> dict[str, Any]:
+    """Read only who made a SOURCE_MESH slot."""
+    meta = load_arrays(path)[1]["meta"]
+    assert isinstance(meta, dict)
+    return meta
