@@ -1,0 +1,218 @@
+"""Parse, call, print. No decisions; imports nothing heavy before it knows the command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from forge_batch.errors import ForgeError
+
+FINE, FAILED, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
+
+EXAMPLES = """examples:
+  forge-batch init my_game            make a content folder
+  forge-batch validate                is everything that I am about to commit sound?
+  forge-batch plan                    what would run, and how long would it take?
+  forge-batch run                     make every package that is not made yet
+  forge-batch run --asset teddy_bear  only this one
+  forge-batch status                  how does every asset stand?
+  forge-batch check exports/teddy_bear/export_TeddyBear_UE5.zip
+
+exit codes: 0 fine, 1 a manifest or an asset failed, 2 wrong usage, 3 a bug, 130 interrupted"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give the exit code of design.md section 7."""
+    options = parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except ForgeError as error:
+        _complain(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        _complain("interrupted; what is finished is kept, run again to go on")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FINE
+    except Exception:  # noqa: BLE001 - the last line of defence tells a bug from a user error
+        traceback.print_exc()
+        _complain("this is a bug, please report it with the lines above")
+        return BUG
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe every command."""
+    top = argparse.ArgumentParser(
+        prog="forge-batch",
+        description="Turn images and YAML manifests into packages that Unreal Engine 5 imports right the first time.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str, example: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(
+            name, help=text, description=text, epilog="examples:\n" + example, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        one.set_defaults(command=command)
+        return one
+
+    run = add("run", _run, "make every package that is not made yet", "  forge-batch run\n  forge-batch run --asset horse --json")
+    _content(run)
+    run.add_argument("--asset", metavar="NAME", help="only this asset")
+    run.add_argument("--retry", action="store_true", help="try again what failed with the same inputs")
+    run.add_argument("--watch", action="store_true", help="stay, and run again whenever inbox/ or manifests/ change")
+    run.add_argument("--executor", choices=["local"], default="local", help="where tasks run (default: this machine)")
+    run.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+    validate = add(
+        "validate", _validate, "say everything that is wrong with manifests and images",
+        "  forge-batch validate\n  forge-batch validate manifests/horse.yaml --format github",
+    )  # fmt: skip
+    validate.add_argument("manifests", nargs="*", metavar="MANIFEST", type=Path, help="only these (default: all)")
+    _content(validate)
+    validate.add_argument("--format", choices=["text", "json", "github"], default="text", help="how problems are printed")
+
+    plan = add("plan", _plan, "say what remains to be done, without doing it", "  forge-batch plan\n  forge-batch plan --json")
+    _content(plan)
+    plan.add_argument("--asset", metavar="NAME", help="only this asset")
+    plan.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+    status = add("status", _status, "say how every asset stands", "  forge-batch status\n  forge-batch status --json")
+    _content(status)
+    status.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+    add("schema", _schema, "print the JSON Schema of a manifest", "  forge-batch schema > manifests/manifest.schema.json")
+
+    init = add("init", _init, "make a content folder, with a commented example", "  forge-batch init my_game")
+    init.add_argument("folder", metavar="DIR", type=Path)
+
+    check = add(
+        "check", _check, "run the gates on a package that exists",
+        "  forge-batch check exports/horse/export_Horse_UE5.zip\n  forge-batch check thing.glb --json",
+    )  # fmt: skip
+    check.add_argument("package", metavar="PACKAGE.zip|MESH.glb", type=Path)
+    check.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    return top
+
+
+def _content(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--content", metavar="DIR", type=Path, default=Path(), help="the content folder (default: the current one)")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from forge_batch import settings
+    from forge_batch.content.local import LocalContent
+    from forge_batch.executors.local import LocalExecutor
+    from forge_batch.runner import run
+    from forge_batch.terminal import Terminal
+
+    content = LocalContent(options.content)
+    workers = settings.load().workers
+
+    def once() -> int:
+        terminal = Terminal(workers)
+        try:
+            report = run(content, LocalExecutor(workers), terminal, asset=options.asset, retry=options.retry)
+        finally:
+            terminal.close()
+        if options.json:
+            _print_json(report.to_json())
+        elif not report.assets:
+            _complain("nothing to do: manifests/ holds no manifest")
+        elif not report.worked:
+            _complain(f"nothing to do: {len(report.assets)} assets are up to date")
+        return FINE if report.ok else FAILED
+
+    if not options.watch:
+        return once()
+    from forge_batch.content.watch import changes
+
+    for _ in changes(content.root):
+        once()
+    return FINE
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from forge_batch.intake import take_in, take_in_files
+    from forge_batch.problem_text import print_problems
+
+    root = options.content
+    intake = take_in_files(root, options.manifests) if options.manifests else take_in(root)
+    print_problems(intake.problems, options.format, root, intake.files)
+    return FAILED if intake.errors else FINE
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from forge_batch import settings
+    from forge_batch.content.local import LocalContent
+    from forge_batch.plan_text import plan_json, plan_text
+    from forge_batch.runner import plans
+
+    found, problems = plans(LocalContent(options.content), options.asset)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    for problem in errors:
+        _complain(str(problem))
+    if options.json:
+        _print_json(plan_json(found, settings.load().workers))
+    else:
+        print(plan_text(found, settings.load().workers))  # noqa: T201
+    return FAILED if errors else FINE
+
+
+def _status(options: argparse.Namespace) -> int:
+    from forge_batch.content.local import LocalContent
+    from forge_batch.plan_text import status_text
+    from forge_batch.runner import standing
+
+    report = standing(LocalContent(options.content))
+    if options.json:
+        _print_json(report.to_json())
+    else:
+        print(status_text(report))  # noqa: T201
+    return FINE if report.ok else FAILED
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from forge_batch.manifest import schema
+
+    _print_json(schema())
+    return FINE
+
+
+def _init(options: argparse.Namespace) -> int:
+    from forge_batch.content.scaffold import init
+
+    for line in init(options.folder):
+        print(line)  # noqa: T201
+    return FINE
+
+
+def _check(options: argparse.Namespace) -> int:
+    from forge_batch.check import check
+
+    verdict = check(options.package)
+    if options.json:
+        _print_json(verdict.to_json())
+    else:
+        print(verdict.to_text())  # noqa: T201
+    return FINE if verdict.ok else FAILED
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201
+
+
+def _complain(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

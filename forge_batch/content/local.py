@@ -1,0 +1,130 @@
+"""Keep content in a plain folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from forge_batch.errors import ContentError
+from forge_batch.jobs import Job, TaskRecord
+
+RECORD = "record.json"
+"""Stands beside the outputs in a task's folder, renamed into place together with them."""
+
+
+class LocalContent:
+    """Be a content folder on this machine's disk.
+
+    Raises:
+        ContentError: The folder does not exist, or holds neither `manifests/` nor `inbox/`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        if not self.root.is_dir():
+            raise ContentError(f"{root} is not a folder", "name an existing content folder, or make one with: forge-batch init DIR")
+        if not (self.root / "manifests").is_dir():
+            raise ContentError(f"{root} has no manifests/ folder", "make one with: forge-batch init DIR")
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold state/runner.lock; the system drops it when the process ends, however it ends."""
+        path = self.root / "state" / "runner.lock"
+        lock = FileLock(path, blocking=False)
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise ContentError(f"another runner is at work on {self.root}", "wait until it is done") from None
+        try:
+            self._sweep()
+            yield
+        finally:
+            lock.release()
+
+    def _sweep(self) -> None:
+        """Drop what killed runs left half-written; nobody else writes while the lock is held."""
+        shutil.rmtree(self.root / "work" / "unfinished", ignore_errors=True)
+
+    def load_job(self, asset: str) -> Job:
+        path = self.root / "state" / "jobs" / f"{asset}.json"
+        try:
+            job = Job.from_json(json.loads(path.read_text()))
+        except FileNotFoundError:
+            return Job(asset)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ContentError(f"{path} cannot be read ({error})", "delete it; what is in work/ will be found again") from error
+        return job if self._has_package(asset) else replace(job, published="")
+
+    def _has_package(self, asset: str) -> bool:
+        return any((self.root / "exports" / asset).glob("export_*.zip"))
+
+    def save_job(self, job: Job) -> None:
+        self.write(f"state/jobs/{job.asset}.json", json.dumps(job.to_json(), indent=1).encode())
+
+    def task_folder(self, key: str) -> Path:
+        return self.root / "work" / key
+
+    def recall(self, key: str) -> TaskRecord | None:
+        folder = self.task_folder(key)
+        try:
+            record = TaskRecord.from_json(json.loads((folder / RECORD).read_text()))
+            whole = all((folder / a.path).stat().st_size == a.bytes for a in record.outputs)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return record if whole and record.key == key else None
+
+    def write(self, path: str, data: bytes) -> None:
+        replace_file(self.root / path, data)
+
+    def publish(self, asset: str, files: Mapping[str, Path]) -> None:
+        """Copy beside, then rename all: a full disk leaves the last published files as they were."""
+        folder = self.root / "exports" / asset
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for stale in folder.glob(".*.part"):
+                stale.unlink()
+            beside = {folder / f".{name}.part": folder / name for name in files}
+            try:
+                for (part, _), source in zip(beside.items(), files.values(), strict=True):
+                    shutil.copyfile(source, part)
+                for part, place in beside.items():
+                    part.replace(place)
+            finally:
+                for part in beside:
+                    part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failing disk into a ContentError that names the path and says what to do."""
+    try:
+        yield
+    except OSError as error:
+        hints = {28: "free some space on that disk", 122: "raise the quota of that folder", 13: "make that folder writable"}
+        where = error.filename or path
+        raise ContentError(f"cannot write {where} ({os.strerror(error.errno or 0)})", hints.get(error.errno or 0, "")) from error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it in; the old content stays whole until the new is.
+
+    Raises:
+        ContentError: The disk is full, or the folder cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""Run chains in processes of this machine, one asset a process, several assets at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from forge_batch.executors.contract import Chain, Event, Executor, Finished, Progress
+from forge_batch.jobs import Failure, TaskRecord
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@dataclass
+class _Worker:
+    """Follow one process: its chain, and the task it was last heard at."""
+
+    chain: Chain
+    process: BaseProcess
+    events: Connection
+    done: int = 0
+
+    def lost(self) -> Finished:
+        """Say that the process went away in the middle of a task."""
+        task = self.chain.tasks[self.done]
+        code = self.process.exitcode or 0
+        reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        hint = "run again: finished stages are kept; if it happens twice, see work/logs/" + self.chain.asset + ".log"
+        failure = Failure("worker", f"the process that ran {task.stage} was killed ({reason})", hint)
+        return Finished(self.chain.asset, TaskRecord(task.stage, task.key, "failed", 0.0, failure=failure))
+
+
+class LocalExecutor(Executor):
+    """Use up to `workers` processes, the dearest chain first so that the last to finish finishes early."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def run(self, chains: Sequence[Chain]) -> Iterator[Event]:
+        waiting = deque(sorted(chains, key=lambda chain: -chain.cost))
+        running: list[_Worker] = []
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.workers:
+                    running.append(_start(waiting.popleft(), self.workers))
+                wait([worker.events for worker in running])
+                for worker in list(running):
+                    yield from _hear(worker)
+                    if worker.events.closed:
+                        running.remove(worker)
+        finally:
+            for worker in running:
+                worker.process.kill()
+                worker.process.join()
+
+
+def _start(chain: Chain, workers: int) -> _Worker:
+    events, theirs = SPAWN.Pipe(duplex=False)
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    process = SPAWN.Process(target=_work, args=(chain, theirs, threads), daemon=False)
+    process.start()
+    theirs.close()
+    return _Worker(chain, process, events)
+
+
+def _hear(worker: _Worker) -> Iterator[Event]:
+    """Yield what a worker has said; close its pipe when it is gone."""
+    try:
+        while worker.events.poll():
+            event: Event = worker.events.recv()
+            worker.done += isinstance(event, Finished)
+            failed = isinstance(event, Finished) and event.record.state == "failed"
+            yield event
+            if failed:
+                worker.done = len(worker.chain.tasks)
+    except EOFError:
+        worker.process.join()
+        worker.events.close()
+        if worker.done < len(worker.chain.tasks):
+            yield worker.lost()
+
+
+def _work(chain: Chain, events: Connection, threads: int) -> None:
+    """Be the worker: run the chain's tasks one after another, and die with the parent."""
+    _die_with_parent()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    log = chain.tasks[0].work / "logs" / f"{chain.asset}.log"
+    with contextlib.suppress(OSError):
+        _redirect(log)
+    from forge_batch.executors.run_task import run_task  # noqa: PLC0415 - after the thread limits are set
+
+    for task in chain.tasks:
+        print(f"== {task.stage} {task.key}", file=sys.stderr, flush=True)  # noqa: T201 - the asset's log
+        events.send(Progress(chain.asset, task.stage, 0.0))
+
+        def progress(fraction: float, note: str = "", stage: str = task.stage) -> None:
+            events.send(Progress(chain.asset, stage, fraction, note))
+
+        record = run_task(task, progress)
+        events.send(Finished(chain.asset, record))
+        if record.state == "failed":
+            break
+
+
+def _redirect(log: Path) -> None:
+    """Send everything this process and its native libraries print to the asset's log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends, however that ends (Linux; elsewhere the pipe does it)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)

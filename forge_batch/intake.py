@@ -1,0 +1,95 @@
+"""Take in a content folder: which assets can be worked on, and everything that is wrong with the others.
+
+`validate`, `plan` and `run` all begin here, so they say the same things.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from forge_batch.errors import ContentError, ManifestError, Problem
+from forge_batch.manifest import Manifest, load_manifests
+from forge_batch.plan import InputImage
+
+
+@dataclass(frozen=True)
+class Order:
+    """Be an asset whose manifest and images are sound."""
+
+    manifest: Manifest
+    images: Mapping[str, InputImage]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Be what a content folder asks for.
+
+    Attributes:
+        orders: Sound assets, the most urgent first, then by name.
+        problems: Everything found, errors and warnings.
+        files: How many manifests were read.
+    """
+
+    orders: tuple[Order, ...]
+    problems: tuple[Problem, ...]
+    files: int
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+
+def take_in(root: Path, asset: str | None = None) -> Intake:
+    """Read every manifest of a content folder, or that of one asset, and look at its images.
+
+    Raises:
+        ContentError: No asset has that name.
+    """
+    loaded = load_manifests(root)
+    problems = list(loaded.problems)
+    manifests = loaded.manifests
+    if asset is not None:
+        manifests = [manifest for manifest in manifests if manifest.asset == asset]
+        problems = [problem for problem in problems if Path(problem.file).stem == asset]
+        if not manifests and not problems:
+            known = ", ".join(manifest.asset for manifest in loaded.manifests) or "there is none"
+            raise ContentError(f"no manifest makes an asset named {asset}", f"known assets: {known}")
+    orders = []
+    for manifest in manifests:
+        order, found = _look_at(manifest, root)
+        problems += found
+        if order:
+            orders.append(order)
+    orders.sort(key=lambda order: (-order.manifest.priority, order.manifest.asset))
+    broken = {problem.file for problem in problems if problem.severity == "error"}
+    return Intake(tuple(orders), tuple(problems), len({manifest.file for manifest in manifests} | broken))
+
+
+def _look_at(manifest: Manifest, root: Path) -> tuple[Order | None, list[Problem]]:
+    """Check the images of one manifest and hash them."""
+    from forge_batch.ops.image import VIEWS, check_image_set  # noqa: PLC0415 - decodes images; not every command needs it
+
+    try:
+        paths = manifest.image_paths(root)
+    except ManifestError as error:
+        return None, error.problems
+    views = {name: path for name, path in paths.items() if name in VIEWS}
+    found = [
+        replace(problem, file=manifest.file, field="images", message=_relative(problem, root))
+        for problem in check_image_set(views)
+    ]
+    if any(problem.severity == "error" for problem in found):
+        return None, found
+    return Order(manifest, {name: InputImage(path, _sha256(path)) for name, path in paths.items()}), found
+
+
+def _relative(problem: Problem, root: Path) -> str:
+    return problem.message.replace(f"{root}/", "")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,128 @@
+"""Remember what has happened to an asset.
+
+A Job is the history the plan is made from: which task keys are done, and which failed for a reason that will not go away.
+It never says what should happen next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from forge_batch.artifacts import Artifact
+from forge_batch.errors import ForgeError
+
+TaskState = Literal["done", "failed"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Keep an error as data: its code, what was found, and what to do about it."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+    @classmethod
+    def of(cls, error: ForgeError) -> Failure:
+        return cls(error.code, error.message, error.hint)
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.hint}" if self.hint else self.message
+
+
+LASTING = ("stage", "gate")
+"""Failure codes that the same task would meet again; every other fault (disk, backend, killed worker) is worth another try."""
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """Be the outcome of one task: what it made, what it measured, what it took.
+
+    Attributes:
+        stage: Name of the stage.
+        key: The task key; see plan.py.
+        seconds: Wall time of the run.
+        gpu_seconds: Seconds that count against an allowance; 0 on a machine without one.
+        outputs: One artifact per output slot, paths relative to the task's folder.
+        metrics: What the stage measured.
+    """
+
+    stage: str
+    key: str
+    state: TaskState
+    seconds: float
+    gpu_seconds: float = 0.0
+    outputs: tuple[Artifact, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> TaskRecord:
+        failure = document.get("failure")
+        return cls(
+            **{
+                **document,
+                "outputs": tuple(Artifact(**artifact) for artifact in document["outputs"]),
+                "failure": Failure(**failure) if failure else None,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """Be an asset's history.
+
+    Attributes:
+        asset: Name of the asset.
+        records: Outcomes by task key.
+        published: Key of the export task whose package lies in exports/, empty if none does.
+        failure: Why the last run ended without a package, or None.
+    """
+
+    asset: str
+    records: Mapping[str, TaskRecord] = field(default_factory=dict)
+    published: str = ""
+    failure: Failure | None = None
+
+    def with_record(self, record: TaskRecord) -> Job:
+        """Add one outcome; a later outcome of the same key replaces the earlier."""
+        failure = record.failure if record.state == "failed" else None
+        return replace(self, records={**self.records, record.key: record}, failure=failure)
+
+    def done(self, key: str) -> bool:
+        """Tell whether the task with this key ended well."""
+        record = self.records.get(key)
+        return record is not None and record.state == "done"
+
+    def lasting_failure(self, key: str) -> Failure | None:
+        """Give the failure that the task with this key would only meet again."""
+        record = self.records.get(key)
+        return record.failure if record and record.failure and record.failure.code in LASTING else None
+
+    def only(self, keys: frozenset[str]) -> Job:
+        """Forget outcomes of tasks that no longer belong to the asset's plan."""
+        return replace(self, records={key: record for key, record in self.records.items() if key in keys})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "asset": self.asset,
+            "published": self.published,
+            "failure": asdict(self.failure) if self.failure else None,
+            "records": [record.to_json() for record in self.records.values()],
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Job:
+        records = [TaskRecord.from_json(record) for record in document["records"]]
+        failure = document["failure"]
+        return cls(
+            document["asset"],
+            {record.key: record for record in records},
+            document["published"],
+            Failure(**failure) if failure else None,
+        )

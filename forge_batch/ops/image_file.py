@@ -1,0 +1,55 @@
+"""Keep texture maps in PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt
+
+from forge_batch.errors import StageError
+
+_COMPRESSION = 1
+"""zlib level. At 4096 x 4096 level 6 takes 2.3 s for 20.4 MB, level 1 takes 1.3 s for 22.2 MB."""
+
+
+def write_png(path: Path, image: UInt[np.ndarray, "h w *c"]) -> None:
+    """Write a map as PNG; same array, same bytes.
+
+    Args:
+        path: Where to; replaced if it exists.
+        image: uint8 or uint16, row 0 on top: (h, w) grey, (h, w, 3) RGB or (h, w, 4) RGBA, straight alpha.
+
+    Raises:
+        ValueError: Another depth or another number of channels (a bug of the caller).
+        OSError: The file cannot be written.
+    """
+    if image.dtype not in (np.uint8, np.uint16) or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
+        raise ValueError(f"a PNG holds uint8 or uint16 grey, RGB or RGBA, not {image.dtype} {image.shape}")
+    done, data = cv2.imencode(".png", _swapped(image), [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])
+    if not done:
+        raise ValueError(f"OpenCV refused to encode {image.dtype} {image.shape}")
+    path.write_bytes(data.tobytes())
+
+
+def read_png(path: Path) -> UInt[np.ndarray, "h w *c"]:
+    """Read what write_png wrote: channels in the order RGB(A), 8 or 16 bits as in the file.
+
+    Raises:
+        StageError: The file is not a readable image.
+        OSError: The file is missing or cannot be read.
+    """
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    if image is None:
+        raise StageError(f"{path.name} is not a readable PNG ({len(data)} bytes)", "delete it and run again")
+    return _swapped(np.asarray(image))
+
+
+def _swapped(image: np.ndarray) -> np.ndarray:
+    """Exchange red and blue: OpenCV keeps BGR(A), we keep RGB(A)."""
+    if image.ndim == 2:
+        return np.ascontiguousarray(image)
+    order = [2, 1, 0, 3][: image.shape[2]]
+    return np.ascontiguousarray(image[:, :, order])

@@ -1,0 +1,160 @@
+"""Work out what remains to be done for an asset.
+
+Pure: a Plan is a function of the manifest, the images and the job, made anew every run and never stored. A dry run is a
+printed Plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from forge_batch.artifacts import IMAGES, MANIFEST
+from forge_batch.jobs import Failure, Job
+from forge_batch.stage import Cost, Stage, StageParams
+
+
+class Wish(Protocol):
+    """Be what a plan needs to know of a manifest."""
+
+    @property
+    def asset(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    def params(self, stage: Stage[Any]) -> StageParams: ...
+    def resolved(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class InputImage:
+    """Point at one file of an image set, with the sha256 of its content."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """Be one stage of one asset, with everything its outcome depends on.
+
+    Attributes:
+        key: sha256 over stage, version, params, seed, backend revision and the keys of what it reads. Known before anything
+            runs; equal keys mean equal results.
+        inputs: Key of the producer by slot name; for the root slots, the hash of what the content folder holds.
+    """
+
+    asset: str
+    stage: Stage[Any]
+    params: StageParams
+    seed: int
+    key: str
+    inputs: Mapping[str, str]
+
+    @property
+    def cost(self) -> Cost:
+        return self.stage.cost(self.params)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Be what remains for one asset.
+
+    Attributes:
+        tasks: Every task of the asset, in order.
+        pending: Those that must run, in order: the ones without an outcome, and the ones whose outputs they need but are gone.
+        blocked: A failure that running again would only repeat; then nothing is pending.
+        images: Files of the image set by view name.
+        manifest_key: Hash of the resolved manifest.
+    """
+
+    asset: str
+    tasks: tuple[Task, ...]
+    pending: tuple[Task, ...]
+    blocked: Failure | None
+    images: Mapping[str, InputImage]
+    manifest_key: str
+
+    @property
+    def last(self) -> Task:
+        """The task that makes the package."""
+        return self.tasks[-1]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        return frozenset(task.key for task in self.tasks)
+
+    @property
+    def cost(self) -> Cost:
+        """Sum over the pending tasks."""
+        costs = [task.cost for task in self.pending]
+        return Cost(sum(c.cpu for c in costs), sum(c.gpu for c in costs))
+
+
+def digest(document: Any) -> str:
+    """Hash a JSON document; equal documents have equal hashes whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def bind(stages: Sequence[Stage[Any]], wish: Wish, images: Mapping[str, InputImage]) -> tuple[Task, ...]:
+    """Give every task of an asset its inputs and its key: each input slot is bound to the latest producer before it.
+
+    Raises:
+        LookupError: A stage reads a required slot that nothing before it writes; the order of STAGES is wrong.
+    """
+    producers = {
+        IMAGES.name: digest({name: image.sha256 for name, image in images.items()}),
+        MANIFEST.name: digest(wish.resolved()),
+    }
+    tasks = []
+    for stage in stages:
+        params = wish.params(stage)
+        if not params.on:
+            continue
+        missing = [slot.name for slot in stage.inputs if slot.required and slot.name not in producers]
+        if missing:
+            raise LookupError(f"stage {stage.name} reads {', '.join(missing)}, which no stage before it writes")
+        inputs = {slot.name: producers[slot.name] for slot in stage.inputs if slot.name in producers}
+        fields = [stage.name, stage.version, params.model_dump(mode="json"), wish.seed, stage.revision(params), inputs]
+        task = Task(wish.asset, stage, params, wish.seed, digest(fields), inputs)
+        producers.update({slot.name: task.key for slot in stage.outputs})
+        tasks.append(task)
+    return tuple(tasks)
+
+
+def plan(
+    stages: Sequence[Stage[Any]],
+    wish: Wish,
+    images: Mapping[str, InputImage],
+    job: Job,
+    present: Collection[str],
+    retry: bool = False,
+) -> Plan:
+    """Work out what remains.
+
+    Args:
+        present: Task keys whose outputs lie on this machine's disk.
+        retry: Run again what failed for a lasting reason.
+    """
+    tasks = bind(stages, wish, images)
+    failures = [failure for task in tasks if (failure := job.lasting_failure(task.key))]
+    blocked = failures[0] if failures and not retry else None
+    pending = () if blocked else _pending(tasks, job, present)
+    return Plan(wish.asset, tasks, pending, blocked, images, digest(wish.resolved()))
+
+
+def _pending(tasks: tuple[Task, ...], job: Job, present: Collection[str]) -> tuple[Task, ...]:
+    """Walk from the package backwards: a task runs if it has no outcome, or if its outputs are needed and gone.
+
+    Outputs are needed by the tasks that run, and by the publication of a package that is not published yet.
+    """
+    wanted = set() if job.published == tasks[-1].key else {tasks[-1].key}
+    running: list[Task] = []
+    for task in reversed(tasks):
+        if not job.done(task.key) or (task.key in wanted and task.key not in present):
+            running.append(task)
+            wanted.update(task.inputs.values())
+    return tuple(reversed(running))

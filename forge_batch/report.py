@@ -1,0 +1,144 @@
+"""Say what a run did, per asset and in total: JSON, HTML, Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from forge_batch.artifacts import GATES, PACKAGE_REPORT
+from forge_batch.content.contract import ContentRepo
+from forge_batch.errors import Problem
+from forge_batch.gates import Gate
+from forge_batch.jobs import Failure, Job
+from forge_batch.ops.document import Document
+from forge_batch.packages.names import package_name
+from forge_batch.plan import Plan
+
+AssetState = Literal["done", "failed", "waiting", "skipped"]
+
+
+@dataclass(frozen=True)
+class StageLine:
+    """Be one row of an asset's timeline. `seconds` is what the stage took when it ran, now or earlier if `cached`."""
+
+    name: str
+    state: Literal["done", "failed", "pending"]
+    cached: bool
+    seconds: float
+    estimated: float
+
+
+@dataclass(frozen=True)
+class AssetReport:
+    """Be what a run did for one asset.
+
+    Attributes:
+        state: `done` worked and finished, `failed`, `waiting`, or `skipped`: nothing was left to do.
+        package: Path of the package relative to the content folder, if there is one.
+        report: Path of the HTML report relative to the content folder.
+        seconds: Wall seconds of the stages that ran in this run.
+        gpu_seconds: Those that count against an allowance.
+    """
+
+    asset: str
+    state: AssetState
+    package: str | None
+    report: str | None
+    seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    stages: tuple[StageLine, ...] = ()
+    failure: Failure | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, job: Job) -> AssetReport:
+        """Tell how an asset stands after it was worked on."""
+        ran = {task.key for task in plan.pending}
+        records = [job.records[key] for key in ran if key in job.records]
+        lines = []
+        for task in plan.tasks:
+            record = job.records.get(task.key)
+            state = record.state if record else "pending"
+            lines.append(
+                StageLine(task.stage.name, state, task.key not in ran, record.seconds if record else 0.0, round(task.cost.cpu, 1))
+            )
+        published = job.published == plan.last.key and job.failure is None
+        return cls(
+            plan.asset,
+            "done" if published else "failed",
+            f"exports/{plan.asset}/{package_name(plan.asset, 'ue5')}" if published else None,
+            f"exports/{plan.asset}/report.html",
+            round(sum(record.seconds for record in records), 2),
+            round(sum(record.gpu_seconds for record in records), 2),
+            tuple(lines),
+            job.failure,
+        )
+
+    @classmethod
+    def skipped(cls, plan: Plan, job: Job) -> AssetReport:
+        """Tell that nothing was left to do, or that trying again would only fail again."""
+        report = cls.of(plan, job)
+        if plan.blocked:
+            again = Failure(plan.blocked.code, plan.blocked.message, plan.blocked.hint or "change the manifest, or run with --retry")
+            return cls(**{**report.__dict__, "state": "failed", "package": None, "failure": again})
+        return cls(**{**report.__dict__, "state": "skipped"})
+
+    @classmethod
+    def standing(cls, plan: Plan, job: Job) -> AssetReport:
+        """Tell how an asset stands while nobody works on it: done, failed, or waiting for the next run."""
+        report = cls.skipped(plan, job)
+        state: AssetState = "failed" if report.failure else "waiting" if plan.pending else "done"
+        return cls(**{**report.__dict__, "state": state, "seconds": round(sum(line.seconds for line in report.stages), 2)})
+
+    @classmethod
+    def refused(cls, asset: str, problems: Sequence[Problem]) -> AssetReport:
+        """Tell that a manifest or its images cannot be used."""
+        first = problems[0]
+        return cls(asset, "failed", None, None, failure=Failure(first.code, "\n".join(str(problem) for problem in problems)))
+
+    def line(self) -> str:
+        """Say it in one line."""
+        if self.failure:
+            return f"{self.asset}: {self.state}: {self.failure}"
+        return f"{self.asset}: {self.state}, {self.package}, {self.seconds:.0f} s"
+
+    def to_json(self) -> dict[str, Any]:
+        stages = [{key: value for key, value in asdict(line).items() if key != "estimated"} for line in self.stages]
+        return {
+            "asset": self.asset,
+            "state": self.state,
+            "package": self.package,
+            "report": self.report,
+            "seconds": self.seconds,
+            "gpu_seconds": self.gpu_seconds,
+            "stages": stages,
+            "error": asdict(self.failure) if self.failure else None,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """Be what a run did, assets by name."""
+
+    assets: tuple[AssetReport, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(asset.failure is None for asset in self.assets)
+
+    @property
+    def worked(self) -> bool:
+        return any(asset.state != "skipped" for asset in self.assets)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"assets": [asset.to_json() for asset in self.assets]}
+
+
+def status_markdown(report: Report) -> str:
+    """Write STATUS.md: a table that a person reads in the content folder."""
+    rows = ["| asset | state | package | why |", "|---|---|---|---|"]
+    for asset in report.assets:
+        why = str(asset.failure).replace("|", "\\|").replace("\n", "<br>") if asset.failure else ""
+        rows.append(f"| {asset.asset} | {asset.state} | {asset.package or ''} | {why} |")
+    return "# Status\n\n" + "\n".join(rows) + "\n"

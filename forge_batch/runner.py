@@ -1,0 +1,152 @@
+"""Run a batch: the whole product in one file. Read this first.
+
+Manifest (what is asked) -> Job (what has happened) -> Plan (what remains) -> the executor works -> Report (what this run did).
+Results are committed before the state that speaks of them: a crash repeats work and loses none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from forge_batch.artifacts import MANIFEST, PACKAGE, PREVIEW
+from forge_batch.content.contract import ContentRepo
+from forge_batch.errors import ContentError, Problem
+from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec
+from forge_batch.intake import Order, take_in
+from forge_batch.jobs import Failure, Job
+from forge_batch.packages.names import package_name
+from forge_batch.plan import Plan, plan
+from forge_batch.report import AssetReport, Report, status_markdown, write_asset_report
+from forge_batch.stages import STAGES
+
+
+class Listener(Protocol):
+    """Follow a run while it works, to show it to somebody."""
+
+    def planned(self, plans: Sequence[Plan], problems: Sequence[Problem]) -> None: ...
+    def event(self, event: Event) -> None: ...
+    def finished(self, asset: AssetReport) -> None: ...
+
+
+@dataclass
+class _Asset:
+    """Keep what belongs together while an asset is worked on."""
+
+    order: Order
+    plan: Plan
+    job: Job
+
+
+def run(
+    content: ContentRepo, executor: Executor, listener: Listener, *, asset: str | None = None, retry: bool = False
+) -> Report:
+    """Finish everything that a content folder asks for, or one asset of it.
+
+    Raises:
+        ContentError: Another runner is at work, no asset has that name, or the folder cannot be written at all.
+    """
+    with content.lock():
+        intake = take_in(content.root, asset)
+        batch = {order.manifest.asset: look_up(content, order, retry) for order in intake.orders}
+        listener.planned([entry.plan for entry in batch.values()], intake.problems)
+        done = [AssetReport.refused(name, problems) for name, problems in _refused(intake.errors).items()]
+        done += [_closed(content, entry) for entry in batch.values() if not entry.plan.pending]
+        for report in done:
+            listener.finished(report)
+        chains = [chain for entry in batch.values() if (chain := _chain(content, entry))]
+        for event in executor.run(chains):
+            listener.event(event)
+            if isinstance(event, Finished):
+                entry = batch[event.asset]
+                entry.job = entry.job.with_record(event.record)
+                _save(content, entry)
+                if event.record.key == entry.plan.last.key or event.record.state == "failed":
+                    done.append(_closed(content, entry))
+                    listener.finished(done[-1])
+        write_status(content)
+    return Report(tuple(sorted(done, key=lambda one: one.asset)))
+
+
+def look_up(content: ContentRepo, order: Order, retry: bool = False) -> _Asset:
+    """Plan one asset from its job, taking back finished tasks that a killed run left unrecorded or another asset made."""
+    wish, job = order.manifest, content.load_job(order.manifest.asset)
+    remains = plan(STAGES, wish, order.images, job, (), retry)
+    if remains.pending:
+        found = {task.key: record for task in remains.tasks if (record := content.recall(task.key))}
+        job = replace(job, records={**job.records, **found})
+        remains = plan(STAGES, wish, order.images, job, found, retry)
+    return _Asset(order, remains, job.only(remains.keys))
+
+
+def _refused(errors: Sequence[Problem]) -> dict[str, list[Problem]]:
+    """Group problems by the asset they keep from being made."""
+    groups: dict[str, list[Problem]] = {}
+    for problem in errors:
+        name = problem.file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+        groups.setdefault(name, []).append(problem)
+    return groups
+
+
+def _chain(content: ContentRepo, entry: _Asset) -> Chain | None:
+    """Hand an asset's pending tasks to the executor, with the resolved manifest where stages can read it."""
+    pending = entry.plan.pending
+    if not pending:
+        return None
+    content.write(f"work/{entry.plan.manifest_key}/{MANIFEST.filename}", entry.order.manifest.to_yaml().encode())
+    work = content.task_folder(pending[0].key).parent
+    return Chain(entry.plan.asset, tuple(TaskSpec.of(task, entry.plan, work) for task in pending), entry.plan.cost.cpu)
+
+
+def _save(content: ContentRepo, entry: _Asset) -> None:
+    """Save the job; a full disk costs the record, not the run: the outcome also lies beside the task's outputs."""
+    try:
+        content.save_job(entry.job)
+    except ContentError as error:
+        entry.job = replace(entry.job, failure=Failure.of(error))
+
+
+def _closed(content: ContentRepo, entry: _Asset) -> AssetReport:
+    """Publish what is finished, record it, and say how the asset stands after this run."""
+    last = entry.plan.last.key
+    worked = bool(entry.plan.pending)
+    try:
+        if entry.job.done(last) and entry.job.published != last:
+            folder = content.task_folder(last)
+            files = {package_name(entry.plan.asset, "ue5"): folder / PACKAGE.filename, "preview.png": folder / PREVIEW.filename}
+            content.publish(entry.plan.asset, files)
+            entry.job = replace(entry.job, published=last, failure=None)
+            worked = True
+        if worked:
+            report = AssetReport.of(entry.plan, entry.job)
+            write_asset_report(content, report, entry.plan, entry.job)
+            content.save_job(entry.job)
+            return report
+    except ContentError as error:
+        entry.job = replace(entry.job, failure=Failure.of(error))
+        return AssetReport.of(entry.plan, entry.job)
+    return AssetReport.skipped(entry.plan, entry.job)
+
+
+def plans(content: ContentRepo, asset: str | None = None) -> tuple[list[Plan], tuple[Problem, ...]]:
+    """Work out what remains without doing it: a dry run."""
+    intake = take_in(content.root, asset)
+    return [look_up(content, order).plan for order in intake.orders], intake.problems
+
+
+def standing(content: ContentRepo, asset: str | None = None) -> Report:
+    """Say how every asset stands, without working on any."""
+    intake = take_in(content.root, asset)
+    assets = [AssetReport.refused(name, problems) for name, problems in _refused(intake.errors).items()]
+    entries = [look_up(content, order) for order in intake.orders]
+    assets += [AssetReport.standing(entry.plan, entry.job) for entry in entries]
+    return Report(tuple(sorted(assets, key=lambda one: one.asset)))
+
+
+def write_status(content: ContentRepo) -> None:
+    """Leave what `standing` says in state/, for the page and for people."""
+    report = standing(content)
+    content.write("state/status.json", json.dumps(report.to_json(), indent=1).encode())
+    content.write("state/STATUS.md", status_markdown(report).encode())
