@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from forge_batch.errors import Problem
-from forge_batch.yaml_file import lines_of
+from forge_batch.yaml_file import MAX_BYTES, lines_of
 
 MAX_SHOWN = 160
+Format = Literal["text", "json", "github"]
+
+
+def print_problems(problems: Iterable[Problem], form: Format, root: Path, manifests: int) -> None:
+    """Print every problem to stdout, by file and line, and in text a line that counts them.
+
+    Args:
+        problems: What was found.
+        form: `text` for people, `json` for programs, `github` for annotations.
+        root: The content folder, from which files are shown.
+        manifests: How many manifests were read.
+    """
+    sys.stdout.write(all_problems(problems, form, root, manifests) + "\n")
+
+
+def all_problems(problems: Iterable[Problem], form: Format, root: Path, manifests: int) -> str:
+    """Write what `print_problems` prints."""
+    ordered = sorted(problems)
+    counts = Counter(problem.severity for problem in ordered)
+    if form == "json":
+        document = {"ok": not counts["error"], "manifests": manifests, "problems": problems_json(ordered)}
+        return json.dumps(document, indent=2, ensure_ascii=False)
+    if form == "github":
+        return "\n".join(github_annotation(problem) for problem in ordered)
+    sources = {file: _source(root / file) for file in {problem.file for problem in ordered}}
+    rows = [render_problem(problem, sources[problem.file]) for problem in ordered]
+    found = [f"{counts[kind]} {kind}{'s' * (counts[kind] > 1)}" for kind in ("error", "warning") if counts[kind]]
+    rows.append(f"{manifests} manifest{'s' * (manifests != 1)}: {', '.join(found) or 'no problems'}")
+    return "\n".join(rows)
+
+
+def _source(path: Path) -> str:
+    """Give the text of a file as far as it can be shown; empty if it is not a readable file."""
+    if not path.is_file():
+        return ""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def render_problem(problem: Problem, source_text: str = "") -> str:

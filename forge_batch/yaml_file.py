@@ -17,23 +17,16 @@ from typing import Any
 import yaml
 
 from forge_batch.errors import Problem
+from forge_batch.yaml_value import Entry, NumberRefusedError, Place, Value, resolve
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
 MAX_VALUES = 10_000
 MAX_PROBLEMS = 50
-MAX_DIGITS = 30
-
-Scalar = str | int | float | bool | None
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The scanner written in C where PyYAML has it: 1 MiB of comments takes it 20 ms, the one in Python over 1 s."""
+"""The scanner written in C where PyYAML has it: 1 MiB of text takes it 10 ms, the one in Python 0.7 to 1.0 s."""
 
-_NULLS = {"", "~", "null", "Null", "NULL"}
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)", re.ASCII)
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
-_NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
 _LINE_BREAK = re.compile("\r\n|\r|\n")
 _CORE = "tag:yaml.org,2002:"
@@ -55,7 +48,11 @@ _SYNTAX = (
     ("expected ',' or ']'", 'a list opened with "[" is not closed', 'put "," between its values and "]" at its end'),
     ("expected ',' or '}'", 'a mapping opened with "{" is not closed', 'put "," between its keys and "}" at its end'),
     ("unexpected end of stream", "a quoted text is not closed", "put the same quote at its end"),
-    ("unknown escape character", 'an unknown "\\" sequence in double quotes', "write \\\\ for a backslash, or use single quotes"),
+    (
+        "unknown escape character",
+        'an unknown "\\" sequence in double quotes',
+        "write \\\\ for a backslash, or use single quotes",
+    ),
     ("expected '-'", "the list ends where another value was expected", 'begin every value of a list with "- " in one column'),
     ("expected key", "the indentation does not fit the lines above", "let all keys of one section begin in the same column"),
     ("<block end>", "the indentation does not fit the lines above", "let all keys of one section begin in the same column"),
@@ -64,52 +61,7 @@ _SYNTAX = (
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Point into a file; line and column count from 1, and 0 means the file as a whole."""
-
-    file: str
-    line: int = 0
-    column: int = 0
-
-    def problem(self, field: str, code: str, message: str, hint: str = "", severity: str = "error") -> Problem:
-        """Report something wrong here."""
-        return Problem(self.file, self.line, self.column, field, severity, code, message, hint)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Hold a value of a mapping and where its key stands."""
-
-    key: Place
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """Hold a scalar, a list or a mapping and where it begins.
-
-    `usable` is False where a problem has been reported already, so that nothing more is said about the same words.
-    """
-
-    place: Place
-    content: Scalar | tuple[Value, ...] | dict[str, Entry]
-    usable: bool = True
-
-    def plain(self) -> Any:
-        """Give the same as JSON-like data, without places."""
-        if isinstance(self.content, dict):
-            return {key: entry.value.plain() for key, entry in self.content.items()}
-        if isinstance(self.content, tuple):
-            return [value.plain() for value in self.content]
-        return self.content
-
-
-class _NumberRefusedError(ValueError):
-    """A plain scalar that is a number which no field can take."""
-
-
-class _StopReading(Exception):  # noqa: N818  (control flow, not an error)
+class _StopReading(Exception):
     """Ends the walk: what follows cannot be understood, or a limit is passed."""
 
 
@@ -120,32 +72,9 @@ class _Open:
     place: Place
     entries: dict[str, Entry] | None
     values: list[Value]
+    usable: bool
     key: tuple[str, Place] | None = None
     discard: bool = False
-
-
-def resolve(text: str) -> Scalar:
-    """Give the value of an unquoted scalar.
-
-    Raises:
-        ValueError: The number is infinite, not a number, or longer than any field can hold.
-    """
-    if text in _NULLS:
-        return None
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
-    if len(text) > MAX_DIGITS and (_INTEGER.fullmatch(text) or _FLOAT.fullmatch(text)):
-        raise _NumberRefusedError(f"a number of {len(text)} characters")
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _NOT_FINITE.fullmatch(text):
-        raise _NumberRefusedError(f"{text} is not a finite number")
-    if _FLOAT.fullmatch(text):
-        value = float(text)
-        if value in (float("inf"), float("-inf")):
-            raise _NumberRefusedError(f"{text} is too large for a number")
-        return value
-    return text
 
 
 def read_yaml(path: Path, file: str) -> tuple[Value | None, list[Problem]]:
@@ -213,7 +142,7 @@ def _place_of(text: str, index: int, file: str) -> Place:
 def _not_utf8(data: bytes, error: UnicodeDecodeError, file: str) -> Problem:
     hint = "save the file as UTF-8"
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return Place(file, 1, 1).problem("", "not_utf8", "the file is UTF-16, not UTF-8", hint)
+        return Place(file).problem("", "not_utf8", "the file is UTF-16, not UTF-8", hint)
     place = _place_of(data[: error.start].decode("utf-8-sig", "replace"), error.start, file)
     found = f"byte 0x{data[error.start]:02X} is not UTF-8"
     return place.problem("", "not_utf8", found, f"{hint} (it may have been saved as Windows-1252 or Latin-1)")
@@ -228,7 +157,8 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Proble
         if "\t" in indentation and (number == line or content.strip()):
             place = Place(file, number + 1, indentation.index("\t") + 1)
             return place.problem("", "tab_indentation", "a tab in the indentation", "indent with spaces, two for each level")
-    if "bracket" not in said and (error.context or "").startswith("while parsing a flow") and error.context_mark:
+    begins = ("while parsing a flow", "while scanning a simple key", "while scanning a quoted", "while scanning a double")
+    if (error.context or "").startswith(begins) and error.context_mark and "escape" not in said:
         line, column = error.context_mark.line, error.context_mark.column
     place = Place(file, line + 1, column + 1)
     for words, message, hint in _SYNTAX:
@@ -255,7 +185,9 @@ class _Reader:
             if self.documents > 1:
                 self.stop(place, "several_documents", "a second document begins here", "put each asset into a file of its own")
         elif isinstance(event, yaml.AliasEvent):
-            self.report(place, "alias", f'"*{event.anchor}" is a YAML alias', "write the value out; shared values belong in a preset")
+            self.report(
+                place, "alias", f'"*{event.anchor}" is a YAML alias', "write the value out; shared values belong in a preset"
+            )
             self.add(Value(place, None, usable=False))
         elif isinstance(event, yaml.ScalarEvent):
             self.check_node(event, place)
@@ -264,10 +196,11 @@ class _Reader:
             self.check_node(event, place)
             if len(self.open) >= MAX_DEPTH:
                 self.stop(place, "too_deep", f"values are nested more than {MAX_DEPTH} deep", "a manifest needs three levels")
-            self.open.append(_Open(place, {} if isinstance(event, yaml.MappingStartEvent) else None, []))
+            entries: dict[str, Entry] | None = {} if isinstance(event, yaml.MappingStartEvent) else None
+            self.open.append(_Open(place, entries, [], _core(event.tag)))
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             done = self.open.pop()
-            self.add(Value(done.place, tuple(done.values) if done.entries is None else done.entries))
+            self.add(Value(done.place, tuple(done.values) if done.entries is None else done.entries, done.usable))
 
     def report(self, place: Place, code: str, message: str, hint: str) -> None:
         keys = [frame.key[0] for frame in self.open if frame.key is not None]
@@ -286,22 +219,25 @@ class _Reader:
             self.stop(place, "too_many_values", f"more than {MAX_VALUES} values", "a manifest describes one asset: split it")
         if event.anchor is not None:
             self.report(place, "anchor", f'"&{event.anchor}" is a YAML anchor', "remove it; shared values belong in a preset")
-        if event.tag is not None and event.tag not in {*_TAGS, "!"}:
+        if not _core(event.tag):
             tag = event.tag.replace(_CORE, "!!")
-            self.report(place, "tag", f'the tag "{_short(tag)}" is not allowed', "remove it and write plain text, numbers, lists or keys")
+            self.report(
+                place,
+                "tag",
+                f'the tag "{_short(tag)}" is not allowed',
+                "remove it and write plain text, numbers, lists or keys",
+            )
 
     def scalar(self, event: yaml.ScalarEvent, place: Place) -> Value:
-        plain = not event.style
-        if event.tag not in {None, "!"} and event.tag in _TAGS:
-            plain = event.tag != f"{_CORE}str"
-        elif event.tag is not None:
-            plain = False
+        if not _core(event.tag):
+            return Value(place, event.value, usable=False)
+        plain = not event.style if event.tag is None else event.tag not in {f"{_CORE}str", "!"}
         if not plain:
-            return Value(place, event.value, usable=event.tag is None or event.tag in {*_TAGS, "!"})
+            return Value(place, event.value)
         try:
             return Value(place, resolve(event.value))
-        except _NumberRefusedError as error:
-            self.report(place, "not_a_number", str(error), "write a number with at most a dozen digits")
+        except NumberRefusedError as error:
+            self.report(place, "not_a_number", str(error), "write an ordinary number, such as 60")
             return Value(place, None, usable=False)
 
     def add(self, value: Value, text: str | None = None) -> None:
@@ -330,10 +266,17 @@ class _Reader:
             self.report(place, "merge_key", '"<<" is a YAML merge key', "write the keys out; shared values belong in a preset")
         elif text in entries:
             first = entries[text].key.line
-            self.report(place, "duplicate_key", f'the key "{_short(text)}" stands here again, first in line {first}', "keep one of them")
+            self.report(
+                place, "duplicate_key", f'the key "{_short(text)}" stands here again, first in line {first}', "keep one of them"
+            )
         else:
             return True
         return False
+
+
+def _core(tag: str | None) -> bool:
+    """Tell whether a tag asks for nothing but a plain kind of data."""
+    return tag is None or tag == "!" or tag in _TAGS
 
 
 def _short(text: str, length: int = 40) -> str:

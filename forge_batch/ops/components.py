@@ -16,12 +16,12 @@ SAMPLES = 48
 def face_components(faces: Int32[np.ndarray, "f 3"]) -> Int32[np.ndarray, " f"]:
     """Label faces by component: faces are joined across edges, not across a single shared vertex."""
     edges = find_edges(faces)
-    if (edges.count > 2).any():
+    if (edges.uses > 2).any():
         flat = edges.of_corner.ravel()
         order = np.argsort(flat, kind="stable")
         same = flat[order][1:] == flat[order][:-1]
         return link(len(faces), order[:-1][same] // 3, order[1:][same] // 3)
-    first, second = edge_pairs(edges, edges.count == 2)
+    first, second = edge_pairs(edges, edges.uses == 2)
     return link(len(faces), first // 3, second // 3)
 
 
@@ -34,11 +34,11 @@ def component_volumes(mesh: Mesh, labels: Int32[np.ndarray, " f"]) -> Float64[np
     """Give the signed volume of every component, open ones closed by a fan from the middle of their boundary."""
     points = mesh.vertices.astype(np.float64)
     edges = find_edges(mesh.faces)
-    open_half = np.flatnonzero((edges.count == 1)[edges.of_corner.ravel()])
+    open_half = np.flatnonzero((edges.uses == 1)[edges.of_corner.ravel()])
     count = int(labels.max(initial=-1)) + 1
     corners = points[mesh.faces]
-    apex = np.stack([np.bincount(labels, weights=corners[:, :, k].mean(axis=1), minlength=count) for k in range(3)], axis=1)
-    apex /= np.maximum(np.bincount(labels, minlength=count), 1)[:, None]
+    middles = [np.bincount(labels, weights=corners[:, :, k].mean(axis=1), minlength=count) for k in range(3)]
+    apex = np.stack(middles, axis=1) / np.maximum(np.bincount(labels, minlength=count), 1)[:, None]
     if len(open_half):
         owner, rim = labels[open_half // 3], points[mesh.faces.ravel()[open_half]]
         weight = np.bincount(owner, minlength=count)
@@ -54,6 +54,22 @@ def drop_flat_components(mesh: Mesh, ratio: float = 1e-5) -> Mesh:
     volumes, areas = component_volumes(mesh, labels), component_areas(mesh, labels)
     keep = np.abs(volumes) >= ratio * areas**1.5
     return mesh if keep.all() else compact(Mesh(mesh.vertices, mesh.faces[keep[labels]]))
+
+
+def count_components(mesh: Mesh) -> int:
+    """Count the components of a mesh."""
+    return int(face_components(mesh.faces).max(initial=-1)) + 1
+
+
+def keep_largest(mesh: Mesh, count: int) -> Mesh:
+    """Keep the `count` components of largest area."""
+    labels = face_components(mesh.faces)
+    areas = component_areas(mesh, labels)
+    if len(areas) <= count:
+        return mesh
+    keep = np.zeros(len(areas), bool)
+    keep[np.argsort(-areas, kind="stable")[:count]] = True
+    return compact(Mesh(mesh.vertices, mesh.faces[keep[labels]]))
 
 
 def find_floaters(mesh: Mesh, labels: Int32[np.ndarray, " f"], share: float) -> Bool[np.ndarray, " c"]:

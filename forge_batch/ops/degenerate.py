@@ -71,7 +71,7 @@ class _Surgery:
         self.at_vertex = np.argsort(corners, kind="stable")
         self.vertex_start = np.searchsorted(corners[self.at_vertex], np.arange(len(mesh.vertices) + 1))
         self.at_edge = np.argsort(halves, kind="stable")
-        self.edge_start = np.searchsorted(halves[self.at_edge], np.arange(len(self.edges.count) + 1))
+        self.edge_start = np.searchsorted(halves[self.at_edge], np.arange(len(self.edges.uses) + 1))
 
     def operate(self, small: np.ndarray) -> np.ndarray:
         for face in small:
@@ -94,7 +94,7 @@ class _Surgery:
         keep, gone = int(self.old[face, k]), int(self.old[face, (k + 1) % 3])
         one, two = self._ring(keep), self._ring(gone)
         around = np.union1d(one, two)
-        if len(np.intersect1d(one, two)) != 4 or self.edges.count[self.edges.of_corner[face, k]] != 2:
+        if len(np.intersect1d(one, two)) != 4 or self.edges.uses[self.edges.of_corner[face, k]] != 2:
             return False
         if self.touched[around].any():
             return False
@@ -105,7 +105,7 @@ class _Surgery:
 
     def _flip(self, face: int, k: int) -> bool:
         edge = self.edges.of_corner[face, k]
-        if self.edges.count[edge] != 2 or self.edges.balance[edge] != 0:
+        if self.edges.uses[edge] != 2 or self.edges.balance[edge] != 0:
             return False
         one, two = (int(h) for h in self.at_edge[self.edge_start[edge] : self.edge_start[edge + 1]])
         p, q = (int(self.old[h // 3, (h % 3 + 2) % 3]) for h in (one, two))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -29,7 +29,7 @@ def boundary_loops(mesh: Mesh) -> list[Int64[np.ndarray, " n"]]:
     A vertex where several loops meet is passed by whichever edge comes first; `split_nonmanifold` removes such vertices.
     """
     edges = find_edges(mesh.faces)
-    half = np.flatnonzero((edges.count == 1)[edges.of_corner.ravel()])
+    half = np.flatnonzero((edges.uses == 1)[edges.of_corner.ravel()])
     start = mesh.faces.ravel()[half]
     stop = mesh.faces[half // 3, (half % 3 + 1) % 3]
     after: dict[int, list[int]] = {}
@@ -56,7 +56,8 @@ def close_holes(mesh: Mesh, perimeter: float) -> Closed:
     loops = boundary_loops(mesh)
     points = mesh.vertices.astype(np.float64)
     known = {(int(a), int(b)) for a, b in find_edges(mesh.faces).ends} if loops else set()
-    faces, extra, closed = [mesh.faces], [], 0
+    faces, closed = [mesh.faces], 0
+    extra: list[np.ndarray] = []
     for loop in loops:
         rim = points[loop]
         if np.linalg.norm(np.roll(rim, -1, axis=0) - rim, axis=1).sum() > perimeter:
@@ -101,7 +102,8 @@ def _least_area(
 
 
 @njit(cache=True)
-def _search(rim, barred):  # type: ignore[no-untyped-def]
+@no_type_check
+def _search(rim, barred):
     n = len(rim)
     cost = np.zeros((n, n))
     split = np.zeros((n, n), np.int32)

@@ -13,7 +13,7 @@ def drop_fins(mesh: Mesh, passes: int = 16) -> Mesh:
     """Drop faces that hang on an edge of three or more by one side and are open on another, until there are none."""
     for _ in range(passes):
         edges = find_edges(mesh.faces)
-        count = edges.count[edges.of_corner]
+        count = edges.uses[edges.of_corner]
         fins = (count > 2).any(axis=1) & (count == 1).any(axis=1)
         if not fins.any():
             break
@@ -26,11 +26,13 @@ def split_nonmanifold(mesh: Mesh, gap: float) -> Mesh:
 
     At an edge of more than two faces, those that bound one wedge of solid stay together (the faces sorted by angle around
     the edge, each paired with the next if that one faces it); what finds no partner becomes boundary. Needs faces wound
-    outwards. Copies of a vertex move `gap` towards their own fan, so that welding does not join them again.
+    outwards. Copies of a vertex move `gap` towards their own fan, so that welding does not join them again. Where two wedges
+    share both ends of their edge by going round, a vertex is put into the edge; call again to be sure of those.
     """
+    mesh = _divide_double_edges(mesh, gap)
     edges = find_edges(mesh.faces)
-    first, second = edge_pairs(edges, (edges.count == 2) & (edges.balance == 0))
-    more_first, more_second = _pair_wedges(mesh, edges.of_corner, edges.count)
+    first, second = edge_pairs(edges, (edges.uses == 2) & (edges.balance == 0))
+    more_first, more_second = _pair_wedges(mesh, edges.of_corner, edges.uses)
     first, second = np.concatenate([first, more_first]), np.concatenate([second, more_second])
     fans = corner_fans(mesh.faces, first, second)
     where = np.unique(fans, return_index=True)[1]
@@ -48,6 +50,40 @@ def split_nonmanifold(mesh: Mesh, gap: float) -> Mesh:
     moved = vertices + away / np.maximum(length, 1e-30) * np.minimum(gap, 0.5 * length)
     vertices = np.where(copies[:, None], moved, vertices).astype(np.float32)
     return Mesh(vertices, np.ascontiguousarray(faces, dtype=np.int32))
+
+
+def _divide_double_edges(mesh: Mesh, gap: float) -> Mesh:
+    """Put a vertex into the edge of every wedge that cutting alone does not separate from the others at its edge."""
+    edges = find_edges(mesh.faces)
+    first, second = edge_pairs(edges, (edges.uses == 2) & (edges.balance == 0))
+    one, two = _pair_wedges(mesh, edges.of_corner, edges.uses)
+    fans = corner_fans(mesh.faces, np.concatenate([first, one]), np.concatenate([second, two]))
+    after = np.arange(mesh.faces.size).reshape(-1, 3)[:, [1, 2, 0]].ravel()
+    ends = np.sort(np.stack([fans[one], fans[after[one]]], axis=1), axis=1)
+    _, group, size = np.unique(ends, axis=0, return_inverse=True, return_counts=True)
+    faces = mesh.faces.tolist()
+    extra: list[np.ndarray] = []
+    changed: set[int] = set()
+    points = mesh.vertices.astype(np.float64)
+    for i in np.flatnonzero(size[group.ravel()] > 1):
+        halves = (int(one[i]), int(two[i]))
+        if changed.intersection(h // 3 for h in halves):
+            continue
+        tips = [int(mesh.faces[h // 3, (h % 3 + 2) % 3]) for h in halves]
+        a, b = int(mesh.faces.ravel()[halves[0]]), int(mesh.faces.ravel()[after[halves[0]]])
+        middle = 0.5 * (points[a] + points[b])
+        away = points[tips].mean(axis=0) - middle
+        length = float(np.linalg.norm(away))
+        extra.append(middle + away / max(length, 1e-30) * min(gap, 0.5 * length))
+        new = len(points) + len(extra) - 1
+        for h, tip in zip(halves, tips, strict=True):
+            start, stop = int(mesh.faces.ravel()[h]), int(mesh.faces.ravel()[after[h]])
+            faces[h // 3] = [start, new, tip]
+            faces.append([new, stop, tip])
+            changed.add(h // 3)
+    if not extra:
+        return mesh
+    return Mesh(np.concatenate([mesh.vertices, np.array(extra, np.float32)]), np.array(faces, dtype=np.int32))
 
 
 def _pair_wedges(

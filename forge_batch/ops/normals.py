@@ -45,12 +45,12 @@ def split_vertex_normals(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarr
     Guarantees that shading shows no seam. Two surfaces that touch in a point without being one surface share a normal there.
     """
     places, place = weld_index(vertices)
-    return vertex_normals(places, place[faces])[place]
+    return np.asarray(vertex_normals(places, place[faces])[place], dtype=np.float32)
 
 
 def weld_index(vertices: Float[np.ndarray, "v 3"]) -> tuple[Float[np.ndarray, "p 3"], Int[np.ndarray, " v"]]:
     """Find the distinct positions (p, 3) and for each vertex which one it stands at; exact equality, -0 equals 0."""
-    keys = np.ascontiguousarray(vertices + vertices.dtype.type(0))
+    keys: np.ndarray = np.ascontiguousarray(vertices + vertices.dtype.type(0))
     view = keys.view(np.dtype((np.void, keys.dtype.itemsize * 3))).ravel()
     _, first, place = np.unique(view, return_index=True, return_inverse=True)
     return vertices[first], place
@@ -67,7 +67,7 @@ def _corner_angles(corners: np.ndarray) -> np.ndarray:
 
 def _fallback(points: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """Give every vertex a direction without averaging, see vertex_normals."""
-    result = points - points.mean(axis=0)
+    result: np.ndarray = points - points.mean(axis=0)
     result[np.linalg.norm(result, axis=1) <= 0] = (0.0, 1.0, 0.0)
     # Reversed, so that of repeated indices the lowest face is written last.
     result[faces[::-1].ravel()] = np.repeat(normals[::-1], 3, axis=0)

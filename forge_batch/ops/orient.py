@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Bool, Int64
 from numba import njit
@@ -19,7 +21,7 @@ def orient_outwards(mesh: Mesh) -> Mesh:
     Capacity: an inner shell that walls off a cavity is turned outwards too; `clean` removes such shells.
     """
     edges = find_edges(mesh.faces)
-    first, second = edge_pairs(edges, edges.count == 2)
+    first, second = edge_pairs(edges, edges.uses == 2)
     flat = mesh.faces.ravel()
     conflict = flat[first] == flat[second]
     flips = _agree(len(mesh.faces), first // 3, second // 3, conflict)
@@ -42,7 +44,8 @@ def _agree(
 
 
 @njit(cache=True)
-def _walk(start, target, conflict):  # type: ignore[no-untyped-def]
+@no_type_check
+def _walk(start, target, conflict):
     count = len(start) - 1
     flip = np.zeros(count, np.bool_)
     seen = np.zeros(count, np.bool_)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from jaxtyping import Bool, Float, Float32, Int64
+from numba import njit
 
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.nearest import FaceTree
@@ -22,7 +23,7 @@ from forge_batch.ops.nearest import FaceTree
 THREADS = 2
 """Both kinds of query let go of Python's lock; more than two threads would take from the other assets' workers."""
 
-_CHUNK = 1 << 17
+RAYS_AT_ONCE = 1 << 17
 """Rays a thread takes at once; bounds what Embree's answer costs in memory (36 bytes a ray)."""
 
 
@@ -51,9 +52,7 @@ class RayScene:
         # The first query builds the tree; it must not happen in two threads at once.
         self._scene.run(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32), dists=np.zeros(1, np.float32))
 
-    def cast(
-        self, origins: Float[np.ndarray, "n 3"], directions: Float[np.ndarray, "n 3"], distance: float = np.inf
-    ) -> Hits:
+    def cast(self, origins: Float[np.ndarray, "n 3"], directions: Float[np.ndarray, "n 3"], distance: float = np.inf) -> Hits:
         """Find the first face each ray meets.
 
         Args:
@@ -115,16 +114,22 @@ class RayScene:
         return FaceTree(self.mesh.vertices, self.mesh.faces)
 
 
-def in_threads(work: Callable[[slice], None], count: int, chunk: int = _CHUNK) -> None:
-    """Call `work` on slices of 0..count, in as many threads as pay; the order is not defined, the division is."""
+def in_threads(
+    work: Callable[[slice], None], count: int, chunk: int = RAYS_AT_ONCE, progress: Callable[[float], None] | None = None
+) -> None:
+    """Call `work` on slices of 0..count, in as many threads as pay; the order is not defined, the division is.
+
+    `progress` hears the fraction done, always from the calling thread.
+    """
     parts = [slice(start, min(start + chunk, count)) for start in range(0, count, chunk)]
     if len(parts) < 2:
         for part in parts:
             work(part)
         return
     with ThreadPoolExecutor(THREADS) as pool:
-        for _ in pool.map(work, parts):
-            pass
+        for done, _ in enumerate(pool.map(work, parts), start=1):
+            if progress is not None:
+                progress(done / len(parts))
 
 
 def _sound(
@@ -136,10 +141,20 @@ def _sound(
     """
     start = np.ascontiguousarray(origins, np.float32)
     along = np.ascontiguousarray(directions, np.float32)
-    # The sum of six numbers is finite only if all are (or they are beyond any use).
-    good = np.isfinite(start.sum(axis=1) + along.sum(axis=1)) & along.any(axis=1)
+    good = _finite(start, along)
     alive = np.flatnonzero(good)
     if len(alive) < len(good):
         start, along = start[alive], along[alive]
     limit = np.full(len(alive), min(distance, 1e37), np.float32)
     return alive, start, along, limit
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _finite(origins: Any, directions: Any) -> Any:
+    """Tell the rays that are finite and have a direction; as numpy expressions this took as long as a tenth of the casting."""
+    result = np.empty(len(origins), np.bool_)
+    for i in range(len(origins)):
+        along = abs(directions[i, 0]) + abs(directions[i, 1]) + abs(directions[i, 2])
+        result[i] = along > 0.0 and np.isfinite(along + origins[i, 0] + origins[i, 1] + origins[i, 2])
+    return result

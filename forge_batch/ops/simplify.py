@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import fast_simplification
 import numpy as np
+import pymeshlab
 
 from forge_batch.errors import StageError
+from forge_batch.ops.components import count_components, keep_largest
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.solid import Solid, make_solid
+from forge_batch.ops.solid import make_solid
 
 FAST_FACTOR = 10
 """The fast pass stops at this many times the target: the quality pass then costs a tenth and errs no more (see `simplify`)."""
 
 
+PLANAR = 1e-5
+"""Weight of the quadrics that shape triangles on flat ground: 0.001 costs 40 % of the mean error, 0 leaves needles."""
+
+
 def simplify(mesh: Mesh, triangles: int, *, preview: bool, solid: bool) -> Mesh:
     """Reduce to at most `triangles` faces; the result is as closed and manifold as the input.
+
+    Crumbs that thin parts break into are dropped: there are never more components than before.
 
     fast-simplification (agg=5) to ten times the target, then PyMeshLab's quadric collapse. Each pass may leave
     non-manifold edges and coincident faces, so each is followed by `make_solid`, and since that may add faces the target is
@@ -26,42 +35,38 @@ def simplify(mesh: Mesh, triangles: int, *, preview: bool, solid: bool) -> Mesh:
     """
     if len(mesh.faces) <= triangles:
         return mesh
-    rim = 0.2 * mesh.diagonal if solid else 0.0
-    if preview:
-        return _under(mesh, triangles, lambda m, n: _fast(m, n), rim)
-    if len(mesh.faces) > FAST_FACTOR * triangles:
-        mesh = make_solid(_fast(mesh, FAST_FACTOR * triangles), 0.0, rim).mesh
-    return _under(mesh, triangles, _quadric, rim)
+    rim, pieces = 0.2 * mesh.diagonal if solid else 0.0, count_components(mesh)
+    if len(mesh.faces) > FAST_FACTOR * triangles or preview:
+        goal = triangles if preview else FAST_FACTOR * triangles
+        fast = make_solid(_fast(mesh, goal), 0.0, rim)
+        if not any(fast.topology if solid else fast.topology[1:]):
+            mesh = fast.mesh
+    return _quadric_under(mesh, triangles, rim, pieces)
 
 
-def _under(mesh, triangles, reduce, rim):  # type: ignore[no-untyped-def]
-    """Reduce, mend, and reduce again a little lower while there are too many faces or holes."""
-    target = triangles
-    found = ""
+def _quadric_under(mesh: Mesh, triangles: int, rim: float, pieces: int) -> Mesh:
+    """Reduce, mend, and reduce again a little lower while there are too many faces or anything is open."""
+    goal, found = triangles, ""
     for _ in range(6):
-        result: Solid = make_solid(reduce(mesh, target), 0.0, rim)
+        if len(mesh.faces) <= triangles:
+            return keep_largest(mesh, pieces)
+        result = make_solid(_quadric(mesh, goal), 0.0, rim)
         wrong = result.topology if rim > 0 else result.topology[1:]
         if len(result.mesh.faces) <= triangles and not any(wrong):
-            return result.mesh
+            return keep_largest(result.mesh, pieces)
         found = f"{len(result.mesh.faces)} triangles, {result.topology}"
-        target -= max(len(result.mesh.faces) - triangles, triangles // 50, 2)
-        if target < 4:
-            break
+        goal = max(4, goal - max(len(result.mesh.faces) - triangles, triangles // 50, 2))
     raise StageError(f"the mesh does not reduce to {triangles} triangles and stay closed ({found})", "raise decimate.triangles")
 
 
 def _fast(mesh: Mesh, triangles: int) -> Mesh:
     """Collapse edges greedily by quadric error, in sweeps."""
-    import fast_simplification
-
     points, faces = fast_simplification.simplify(mesh.vertices, mesh.faces, target_count=triangles, agg=5)[:2]
     return Mesh(np.asarray(points, dtype=np.float32), np.asarray(faces, dtype=np.int32))
 
 
 def _quadric(mesh: Mesh, triangles: int) -> Mesh:
     """Collapse edges in order of quadric error, each to its best place."""
-    import pymeshlab
-
     meshes = pymeshlab.MeshSet()
     meshes.add_mesh(pymeshlab.Mesh(mesh.vertices.astype(np.float64), mesh.faces))
     meshes.meshing_decimation_quadric_edge_collapse(
@@ -70,7 +75,3 @@ def _quadric(mesh: Mesh, triangles: int) -> Mesh:
     result = meshes.current_mesh()
     result.compact()
     return Mesh(result.vertex_matrix().astype(np.float32), result.face_matrix().astype(np.int32))
-
-
-PLANAR = 0.001
-"""Weight of the quadrics that keep triangles on flat ground well shaped."""

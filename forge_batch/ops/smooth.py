@@ -24,9 +24,9 @@ def smooth(mesh: Mesh, iterations: int) -> Mesh:
     a, b = edges.ends.T
     n = len(mesh.vertices)
     graph = coo_matrix((np.ones(2 * len(a)), (np.concatenate([a, b]), np.concatenate([b, a]))), shape=(n, n)).tocsr()
-    average = diags_array(1.0 / np.maximum(graph.sum(axis=1), 1.0)) @ graph
+    average = diags_array(1.0 / np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1.0)) @ graph
     loose = np.ones((n, 1))
-    loose[np.unique(edges.ends[edges.count == 1])] = 0.0
+    loose[np.unique(edges.ends[edges.uses == 1])] = 0.0
     points = mesh.vertices.astype(np.float64)
     for _ in range(iterations):
         for factor in (SHRINK, GROW):

@@ -16,6 +16,8 @@ from forge_batch.ops.weld import weld
 GAP = 2e-5
 """How far copies of a split vertex move apart, in diagonals: far above float32's step, far below a texel."""
 
+ROUNDS = 6
+
 SLIVER = 2e-10
 """Smallest face area worth keeping, in squared diagonals; the gate asks for 1e-10."""
 
@@ -32,7 +34,7 @@ class Solid(NamedTuple):
 def make_solid(mesh: Mesh, weld_distance: float, perimeter: float) -> Solid:
     """Weld, drop what covers nothing, wind outwards, cut apart what is not manifold, close holes, wind again.
 
-    Two rounds at most: closing a hole can touch what the cut left. Winding stands before the cut, because the cut asks
+    Up to ROUNDS rounds: closing a hole can touch what the cut left. Winding stands before the cut, because the cut asks
     which faces bound the same solid; and again after it, because the cut decides which faces are neighbours.
 
     Args:
@@ -43,15 +45,19 @@ def make_solid(mesh: Mesh, weld_distance: float, perimeter: float) -> Solid:
     mesh = drop_duplicates(drop_repeated_corners(weld(mesh, weld_distance)))
     diagonal = mesh.diagonal
     closed, left = 0, 0
-    topology = measure_topology(mesh.faces)
-    for _ in range(3):
-        mesh = orient_outwards(drop_fins(mesh))
-        mesh = orient_outwards(split_nonmanifold(mesh, GAP * diagonal))
-        if perimeter > 0:
+    for _ in range(ROUNDS):
+        topology = measure_topology(mesh.faces)
+        if any(topology[:2]) or topology.nonmanifold_vertices:
+            mesh = orient_outwards(drop_fins(mesh))
+            mesh = split_nonmanifold(mesh, GAP * diagonal)
+        mesh = orient_outwards(mesh)
+        if perimeter > 0 and any(topology):
             result = close_holes(mesh, perimeter)
-            mesh, left = drop_flat_components(result.mesh), result.left
+            mesh, left = result.mesh, result.left
             closed += result.closed
-        mesh = orient_outwards(drop_duplicates(collapse_slivers(mesh, SLIVER * diagonal**2)))
+        if perimeter > 0:
+            mesh = drop_flat_components(mesh)
+        mesh = drop_duplicates(collapse_slivers(mesh, SLIVER * diagonal**2))
         topology = measure_topology(mesh.faces)
         if topology.closed or (perimeter == 0 and not any(topology[1:])):
             break

@@ -48,7 +48,7 @@ def tangents(mesh: Mesh) -> Float32[np.ndarray, "f 3 4"]:
     uv[..., 1] = 1.0 - uv[..., 1]
 
     direction, forward, flat = _face_directions(position, uv)
-    broken = _without_area(faces, position)
+    broken = _without_area(position)
     group = np.full(faces.shape, -1, np.int32)
     whole = np.flatnonzero(~broken)
     neighbours = _neighbours(faces[whole].astype(np.int64), _edge_order(faces[whole]))
@@ -59,7 +59,7 @@ def tangents(mesh: Mesh) -> Float32[np.ndarray, "f 3 4"]:
     result[..., :3] = _any_orthogonal(normal)
     result[..., 3] = -1.0
     inside = group >= 0
-    summed = _average(group, inside, position, normal, direction, flat)
+    summed = _average(group, inside & ~flat[:, None], position, normal, direction)
     result[inside, :3] = np.where(_nonzero(summed)[group[inside], None], summed[group[inside]], result[inside, :3])
     result[inside, 3] = np.where(sign[group[inside]], 1.0, -1.0)
     _lend(result, faces, broken, inside)
@@ -69,11 +69,14 @@ def tangents(mesh: Mesh) -> Float32[np.ndarray, "f 3 4"]:
 def split_by_tangent(mesh: Mesh) -> Mesh:
     """Give a mesh a tangent per vertex, splitting vertices whose corners have different tangents (a mirrored seam, two fans).
 
-    Faces keep their order. The copies of a vertex stand together, so vertex order is kept too; vertices without a face go.
+    Vertices that agree in position, normal, UV and tangent become one: others who compute tangents from the file need not
+    find them equal again (Blender keeps normals in 16 bits and would not). Faces keep their order, vertices that of their
+    first copy; vertices without a face go.
     """
     corner = tangents(mesh).reshape(-1, 4)
+    first, point = np.unique(_exact_vertices(mesh), return_index=True, return_inverse=True)[1:]
     keys = np.empty((len(corner), 5), np.float32)
-    keys[:, 0] = mesh.faces.ravel()  # a float32 counts to 2**24 without a gap
+    keys[:, 0] = first[point][mesh.faces.ravel()]  # a float32 counts to 2**24 without a gap
     keys[:, 1:] = corner + np.float32(0)
     if len(mesh.vertices) >= 1 << 24:
         raise ValueError(f"split_by_tangent serves up to {1 << 24} vertices, not {len(mesh.vertices)}")
@@ -112,9 +115,8 @@ def _face_directions(position: np.ndarray, uv: np.ndarray) -> tuple[np.ndarray, 
     return along_u * scale[:, None], forward, flat
 
 
-def _without_area(faces: np.ndarray, position: np.ndarray) -> np.ndarray:
+def _without_area(position: np.ndarray) -> np.ndarray:
     """Tell the faces with two corners at one place."""
-    del faces
     a, b, c = position[:, 0], position[:, 1], position[:, 2]
     return np.asarray((a == b).all(axis=1) | (b == c).all(axis=1) | (c == a).all(axis=1))
 
@@ -150,6 +152,16 @@ def _neighbours(faces: Any, order: Any) -> Any:
 
 @njit(cache=True)
 @no_type_check
+def _corner_at(faces: Any, face: Any, point: Any) -> Any:
+    """Find which corner of a face stands at a point."""
+    for k in range(2):
+        if faces[face, k] == point:
+            return k
+    return 2
+
+
+@njit(cache=True)
+@no_type_check
 def _groups(faces: Any, neighbours: Any, forward: Any, flat: Any) -> Any:
     """Number the groups of corners that share a tangent: sign of each group, and group of each corner (-1: none).
 
@@ -179,10 +191,8 @@ def _groups(faces: Any, neighbours: Any, forward: Any, flat: Any) -> Any:
                 face = stack[size]
                 if face < 0:
                     continue
-                k = 0
-                while k < 3 and faces[face, k] != point:
-                    k += 1
-                if k == 3 or group[face, k] >= 0:
+                k = _corner_at(faces, face, point)
+                if group[face, k] >= 0:
                     continue
                 if flat[face] and group[face, 0] < 0 and group[face, 1] < 0 and group[face, 2] < 0:
                     turn[face] = sign[count]
@@ -196,11 +206,8 @@ def _groups(faces: Any, neighbours: Any, forward: Any, flat: Any) -> Any:
     return sign[:count], group
 
 
-def _average(
-    group: np.ndarray, inside: np.ndarray, position: np.ndarray, normal: np.ndarray, direction: np.ndarray, flat: np.ndarray
-) -> np.ndarray:
+def _average(group: np.ndarray, use: np.ndarray, position: np.ndarray, normal: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """Average the faces' directions in each group, in the plane of the corner's normal, by the corner's angle there."""
-    use = inside & ~flat[:, None]
     n = normal[use]
     here = position[use]
     ahead = _unit(_in_plane(np.roll(position, -1, axis=1)[use] - here, n))

@@ -18,13 +18,13 @@ class Edges(NamedTuple):
     Attributes:
         ends: (e, 2), the lower vertex first.
         of_corner: (f, 3), the edge from corner k to corner k + 1.
-        count: (e,), faces at the edge.
+        uses: (e,), faces at the edge.
         balance: (e,), faces that run along it from low to high minus those that run back.
     """
 
     ends: np.ndarray
     of_corner: np.ndarray
-    count: np.ndarray
+    uses: np.ndarray
     balance: np.ndarray
 
 
@@ -97,15 +97,15 @@ def corner_fans(
 def measure_topology(faces: Int[np.ndarray, "f 3"]) -> Topology:
     """Count open edges, edges of three faces or more, edges whose two faces run the same way, and vertices of several fans."""
     edges = find_edges(faces)
-    pair = edges.count == 2
+    pair = edges.uses == 2
     fans = corner_fans(faces, *edge_pairs(edges, pair))
     used = np.unique(faces).size
     per_fan = np.unique(fans, return_index=True)[1]
     vertices, fan_count = np.unique(faces.ravel()[per_fan], return_counts=True)
     assert vertices.size == used
     return Topology(
-        int((edges.count == 1).sum()),
-        int((edges.count > 2).sum()),
+        int((edges.uses == 1).sum()),
+        int((edges.uses > 2).sum()),
         int((pair & (edges.balance != 0)).sum()),
         int((fan_count > 1).sum()),
     )

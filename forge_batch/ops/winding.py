@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Float32, Float64, Int32
 from numba import njit
@@ -18,7 +20,8 @@ def winding_numbers(
 
 
 @njit(cache=True)
-def _winding(vertices, faces, points):  # type: ignore[no-untyped-def]
+@no_type_check
+def _winding(vertices, faces, points):
     result = np.zeros(len(points))
     for i in range(len(points)):
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from forge_batch.errors import Problem
-from forge_batch.yaml_file import Entry, Place, Value, read_yaml
+from forge_batch.yaml_file import read_yaml
+from forge_batch.yaml_value import Entry, Place, Value
 
 DEFAULT = "prop_UE5_standard"
 MAX_CHAIN = 8
@@ -112,15 +113,22 @@ def _check(root: Value | None, problems: list[Problem]) -> tuple[Value | None, l
     """Refuse what only a manifest can say."""
     if root is None or not isinstance(root.content, dict):
         if root is not None:
-            problems = [*problems, root.place.problem("", "wrong_type", "a preset is a mapping of keys", "write stages as in a manifest")]
+            problems = [
+                *problems,
+                root.place.problem("", "wrong_type", "a preset is a mapping of keys", "write stages as in a manifest"),
+            ]
         return None, problems
     kept: dict[str, Entry] = {}
     for key, entry in root.content.items():
         if key in _NOT_HERE:
-            found = entry.key.problem(key, "not_in_preset", f'"{key}" belongs to one asset, not to a preset', "move it to the manifest")
+            found = entry.key.problem(
+                key, "not_in_preset", f'"{key}" belongs to one asset, not to a preset', "move it to the manifest"
+            )
             problems = [*problems, found]
         elif key == "extends" and not isinstance(entry.value.content, str):
-            found = entry.value.place.problem(key, "wrong_type", "extends names one other preset", f"for example: extends: {DEFAULT}")
+            found = entry.value.place.problem(
+                key, "wrong_type", "extends names one other preset", f"for example: extends: {DEFAULT}"
+            )
             problems = [*problems, found]
         else:
             kept[key] = entry

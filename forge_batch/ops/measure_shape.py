@@ -1,0 +1,144 @@
+"""Measure what makes a mesh sound, and how far it is from the shape it was made from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Int32
+
+from forge_batch.ops.components import component_volumes, face_components, find_floaters, find_inner_shells
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.normals import weld_index
+from forge_batch.ops.topology import face_areas, find_edges
+from forge_batch.ops.zbuffer import MARGIN, silhouette
+
+VIEWS = tuple((45.0 * k + 7.0, elevation) for elevation in (-20.0, 10.0, 45.0) for k in range(8))
+"""Azimuth and elevation, degrees, of the 24 views that outlines are compared in; turned, so that no box is seen square."""
+
+OUTLINE = 512  # pixels
+FLOATER = 0.001  # share of the area
+SLIVER = 1e-10  # share of the squared diagonal
+
+
+class Soundness(NamedTuple):
+    """Be counts that a sound mesh has none of, and the share of area inside other parts."""
+
+    open_edges: int
+    crowded_edges: int
+    conflicting_edges: int
+    inverted_parts: int
+    slivers: int
+    floaters: int
+    inner_share: float
+
+
+def weld(mesh: Mesh) -> Mesh:
+    """Give the mesh with equal positions as one vertex, without attributes; no face is dropped."""
+    vertices, index = weld_index(mesh.vertices)
+    return Mesh(vertices, index[mesh.faces].astype(np.int32))
+
+
+def count_open_edges(mesh: Mesh) -> int:
+    """Count edges with one face after welding: the holes a viewer sees, not the seams of the atlas."""
+    return int((find_edges(weld(mesh).faces).uses == 1).sum())
+
+
+def measure_soundness(mesh: Mesh) -> Soundness:
+    """Count defects after welding equal positions.
+
+    A part is what hangs together across edges. A part counts as inverted if it encloses a negative volume without lying inside
+    another one (a cavity faces inwards rightly). A floater has less than a thousandth of the area and is not the largest part.
+    """
+    welded = weld(mesh)
+    edges = find_edges(welded.faces)
+    conflicting = (edges.uses == 2) & (edges.balance != 0)
+    labels = face_components(welded.faces)
+    volumes = component_volumes(welded, labels)
+    areas = face_areas(welded)
+    inner = find_inner_shells(welded, labels) if len(volumes) > 1 else np.zeros(len(volumes), bool)
+    floating = find_floaters(welded, labels, FLOATER)
+    noise = 1e-9 * mesh.diagonal**3
+    return Soundness(
+        int((edges.uses == 1).sum()),
+        int((edges.uses > 2).sum()),
+        int(conflicting.sum()),
+        int(((volumes < -noise) & ~inner).sum()),
+        int((areas < SLIVER * mesh.diagonal**2).sum()),
+        int(floating.sum()),
+        float(areas[inner[labels]].sum() / max(areas.sum(), 1e-30)),
+    )
+
+
+class Outlines(NamedTuple):
+    """Be the outlines of a reference in `VIEWS`, and the box they were framed by."""
+
+    masks: list[np.ndarray]
+    bounds: np.ndarray
+
+
+def draw_outlines(mesh: Mesh) -> Outlines:
+    """Draw a reference's outlines once, to compare several meshes with."""
+    bounds = np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)])
+    return Outlines([silhouette(mesh.vertices, mesh.faces, a, e, OUTLINE, bounds) for a, e in VIEWS], bounds)
+
+
+def compare_outlines(mesh: Mesh, reference: Outlines) -> float:
+    """Give intersection over union with a reference's outlines, 0..1, mean over all views."""
+    overlaps = []
+    for (azimuth, elevation), mask in zip(VIEWS, reference.masks, strict=True):
+        drawn = silhouette(mesh.vertices, mesh.faces, azimuth, elevation, OUTLINE, reference.bounds)
+        overlaps.append((drawn & mask).sum() / max((drawn | mask).sum(), 1))
+    return float(np.mean(overlaps))
+
+
+def switch_error(deviation: float, diameter: float, screen_size: float) -> float:
+    """Give the error in pixels that a level of detail shows where it takes over.
+
+    Args:
+        deviation: Distance to LOD0, metres.
+        diameter: Of the bounding sphere, metres.
+        screen_size: Share of the screen's height the sphere spans there (Unreal's screen size).
+
+    Returns:
+        Pixels of a screen 1080 high.
+    """
+    return deviation / max(diameter, 1e-12) * screen_size * 1080.0
+
+
+def pivot_offset(vertices: Float32[np.ndarray, "v 3"], pivot: str) -> float:
+    """Give how far the origin is from the box's bottom centre, or its centre, in metres; 0 where the pivot is free."""
+    low, high = vertices.min(axis=0).astype(np.float64), vertices.max(axis=0).astype(np.float64)
+    wanted = 0.5 * (low + high)
+    if pivot == "none":
+        return 0.0
+    if pivot == "bottom_center":
+        wanted[1] = low[1]
+    return float(np.linalg.norm(wanted))
+
+
+def front_overlap(
+    vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"], mask: Bool[np.ndarray, "h w"], yaw: float
+) -> float:
+    """Compare the outline seen from the front with the front picture's, both stretched to their own box.
+
+    Args:
+        vertices: Positions, metres.
+        faces: Corners.
+        mask: Where the front picture shows the object.
+        yaw: Degrees by which `place` turned the object about +Y, so that its front picture shows it from this azimuth.
+
+    Returns:
+        Intersection over union, 0..1. Perspective in the picture costs a few percent.
+    """
+
+    def boxed(outline: np.ndarray) -> np.ndarray:
+        x, y, width, height = cv2.boundingRect((outline > 0.5).astype(np.uint8))
+        cut = outline[y : y + max(height, 1), x : x + max(width, 1)].astype(np.float32)
+        return np.asarray(cv2.resize(cut, (256, 256), interpolation=cv2.INTER_AREA) > 0.5)
+
+    bounds = np.stack([vertices.min(axis=0), vertices.max(axis=0)]) * np.float32(MARGIN)
+    drawn = boxed(silhouette(vertices, faces, yaw, 0.0, OUTLINE, bounds).astype(np.float32))
+    seen = boxed(mask.astype(np.float32))
+    return float((drawn & seen).sum() / max((drawn | seen).sum(), 1))

@@ -1,0 +1,34 @@
+"""Measure how well a mesh fills the outline a camera saw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from forge_batch.ops.camera import Camera
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.zbuffer import see
+
+_PLANE = 512  # pixels: longest edge of the picture that is compared
+
+
+def outline_overlap(mesh: Mesh, alpha: UInt8[np.ndarray, "h w"], camera: Camera) -> float:
+    """Give intersection over union, 0..1, of the mesh's outline and an alpha of 50 % and more.
+
+    Args:
+        mesh: Of at least one face.
+        alpha: What the camera saw; compared at 512 pixels along its longest edge at most.
+        camera: Of the full picture.
+    """
+    height, width = alpha.shape
+    scale = min(1.0, _PLANE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    mask = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)) > 127
+    factor = np.array([size[0] / width, size[1] / height])
+    pixels, depth = replace(camera, focal=camera.focal * factor, centre=camera.centre * factor).project(mesh.vertices)
+    hits = see(np.column_stack([pixels, depth]), mesh.faces, max(size), cull=False).face
+    drawn = hits[: size[1], : size[0]] >= 0
+    return int(np.count_nonzero(drawn & mask)) / max(int(np.count_nonzero(drawn | mask)), 1)

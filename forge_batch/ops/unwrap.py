@@ -1,0 +1,119 @@
+"""Give a mesh UVs on one square page, whatever the mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from forge_batch.errors import StageError
+from forge_batch.ops.atlas import signed_areas
+from forge_batch.ops.box_charts import box_charts
+from forge_batch.ops.child_process import ChildFailedError, call
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.topology import face_areas
+
+CHARTING_SHARE = 0.75
+"""Part of the time that xatlas may take to chart; packing the fallback's charts gets the rest."""
+
+
+class Unwrapped(NamedTuple):
+    """Be a mesh with UVs.
+
+    Attributes:
+        mesh: Split where charts meet, with `uv` and no other attribute.
+        density: Texels per metre.
+        charts: How many.
+        recharted: Faces that became charts of their own, because the chart they were in squashed or folded them.
+        fallback: Why xatlas did not chart it, empty if it did.
+    """
+
+    mesh: Mesh
+    density: float
+    charts: int
+    recharted: int
+    fallback: str
+
+
+class Distortion(NamedTuple):
+    """Be what UVs do to the surface, by area: L2 stretch (Sander et al. 2001; 1 is none), share of the page, bad faces."""
+
+    stretch_mean: float
+    stretch_p95: float
+    utilisation: float
+    mirrored_faces: int
+    empty_faces: int
+
+
+def unwrap(mesh: Mesh, size: int, padding: int, density: float | None, *, folder: Path, timeout: float) -> Unwrapped:
+    """Cut, flatten and pack, with `padding` texels between charts and around the page.
+
+    xatlas in a child process; where it hangs or crashes, charts projected on the sides of a box, packed likewise.
+
+    Args:
+        mesh: Welded, metres.
+        size: Texels of the page's edge.
+        padding: Texels.
+        density: Texels per metre, or None for the largest that fits.
+        folder: Where the child leaves its files for a moment.
+        timeout: Seconds for both ways together; packing the fallback's charts gets 30 in any case.
+
+    Raises:
+        StageError: The density asked for does not fit, or no way worked.
+    """
+    options = {"size": size, "padding": padding, "density": density}
+    arrays = {"vertices": mesh.vertices, "faces": mesh.faces}
+    base, fallback = np.arange(len(mesh.vertices)), ""
+    target = "forge_batch.ops.atlas:build_atlas"
+    try:
+        made, facts = call(target, arrays, options, folder=folder, timeout=CHARTING_SHARE * timeout)
+    except ChildFailedError as failure:
+        fallback = str(failure)
+        base, faces, uv = box_charts(mesh)
+        arrays = {"vertices": mesh.vertices[base], "faces": faces, "uv": uv}
+        try:
+            made, facts = call(target, arrays, options, folder=folder, timeout=max(30.0, timeout / 4))
+        except ChildFailedError as again:
+            raise StageError(f"no UV layout: {fallback}; box projection: {again}", "lower decimate.triangles") from again
+    if facts["density"] == 0.0:
+        raise _does_not_fit(size, padding, density, facts["fits"])
+    vertices = mesh.vertices[base[made["origin"]]]
+    uv = np.clip(made["uv"] / np.float32(size), 0.0, 1.0).astype(np.float32)
+    return Unwrapped(Mesh(vertices, made["faces"], uv=uv), facts["density"], facts["charts"], facts["recharted"], fallback)
+
+
+def measure_uv(mesh: Mesh) -> Distortion:
+    """Measure stretch, use of the page and orientation; stretch is relative to the density of the whole."""
+    assert mesh.uv is not None
+    corners = mesh.vertices.astype(np.float64)[mesh.faces]
+    uv = mesh.uv.astype(np.float64)[mesh.faces] * (1.0, -1.0)
+    flat = signed_areas(uv)
+    area = face_areas(mesh)
+    (s1, t1), (s2, t2), (s3, t3) = (uv[:, k].T for k in range(3))
+    q1, q2, q3 = (corners[:, k] for k in range(3))
+    twice = np.where(np.abs(flat) > 0, 2 * flat, np.nan)[:, None]
+    ds = (q1 * (t2 - t3)[:, None] + q2 * (t3 - t1)[:, None] + q3 * (t1 - t2)[:, None]) / twice
+    dt = (q1 * (s3 - s2)[:, None] + q2 * (s1 - s3)[:, None] + q3 * (s2 - s1)[:, None]) / twice
+    stretch = np.sqrt(0.5 * ((ds**2).sum(axis=1) + (dt**2).sum(axis=1)))
+    stretch *= np.sqrt(np.abs(flat).sum() / area.sum())
+    known = np.isfinite(stretch)
+    order = np.argsort(stretch[known], kind="stable")
+    share = np.cumsum(area[known][order]) / area[known].sum()
+    p95 = stretch[known][order][np.searchsorted(share, 0.95)]
+    mean = np.average(stretch[known], weights=area[known])
+    used = float(np.abs(flat).sum())
+    return Distortion(float(mean), float(p95), used, int((flat < 0).sum()), int((flat == 0).sum()))
+
+
+def _does_not_fit(size: int, padding: int, density: float | None, fits: float) -> StageError:
+    if density is None or fits == 0.0:
+        return StageError(
+            f"the charts do not fit a page of {size} texels with {padding} texels of padding", "raise unwrap.texture_size"
+        )
+    needed = size
+    while (needed - padding) / (size - padding) * fits < density:
+        needed *= 2
+    advice = f"write unwrap.texture_size: {needed}" if needed <= 4096 else "no texture size up to 4096 holds it"
+    found = f"texel_density {density:g} px/m does not fit a {size} x {size} page, the largest that fits is {fits:.0f} px/m"
+    return StageError(found, f"{advice}, or lower unwrap.texel_density, or leave it out to fill the page")

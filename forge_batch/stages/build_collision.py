@@ -1,0 +1,76 @@
+"""Approximate the solid by convex hulls that a physics engine can use.
+
+From the placed low mesh, late, because nothing else reads the hulls but rig-free checks and the package; from the mesh and not
+the source, whose million faces would only cost time.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from forge_batch.artifacts import HULLS, MESH
+from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
+
+
+class Params(Switchable):
+    """Say how the hulls are made."""
+
+    method: Literal["convex_decomposition", "convex", "box"] = Field(
+        default="convex_decomposition", description="Several hulls, one hull, or the bounding box."
+    )
+    max_hulls: int = Field(default=16, ge=1, le=64, description="Most hulls.")
+    max_vertices: int = Field(default=32, ge=8, le=255, description="Most vertices of a hull.")
+    timeout_seconds: float = Field(
+        default=300.0, gt=0, le=3600, description="Seconds after which decomposition is given up for one convex hull."
+    )
+
+
+def run(context: StageContext[Params]) -> Metrics:
+    """Build the hulls: convex, closed, wound outwards.
+
+    Raises:
+        StageError: The mesh encloses nothing.
+    """
+    from forge_batch.ops.hulls import Hulls, box_hull, convex_hull, decompose, volume_ratio
+    from forge_batch.ops.mesh import load_mesh, save_meshes
+    from forge_batch.ops.weld import welded
+
+    params = context.params
+    mesh = welded(load_mesh(context.path(MESH)))
+    if params.method == "box":
+        made = Hulls([box_hull(mesh)], "")
+    elif params.method == "convex":
+        made = Hulls([convex_hull(mesh.vertices, params.max_vertices)], "")
+    else:
+        made = decompose(
+            mesh,
+            params.max_hulls,
+            params.max_vertices,
+            context.seed,
+            folder=context.folder,
+            timeout=params.timeout_seconds,
+        )
+    ratio = volume_ratio(made.hulls, mesh)
+    save_meshes(context.out(HULLS), {f"hull{index:02}": hull for index, hull in enumerate(made.hulls)})
+    return {
+        "hulls": len(made.hulls),
+        "max_vertices": max(len(hull.vertices) for hull in made.hulls),
+        "triangles": sum(len(hull.faces) for hull in made.hulls),
+        "volume_ratio": round(ratio, 4),
+        "fallback": made.fallback,
+    }
+
+
+stage = Stage(
+    name="build_collision",
+    version=1,
+    device="cpu",
+    inputs=(MESH,),
+    outputs=(HULLS,),
+    params=Params,
+    cost=lambda params: Cost(cpu=12.0 if params.method == "convex_decomposition" else 0.5),
+    run=run,
+)
+"""The stage of this module."""

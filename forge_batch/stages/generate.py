@@ -1,0 +1,146 @@
+"""Make the high-poly source from the cut-outs.
+
+Second of all stages: everything after it works on one mesh, whoever made it. What a generator gives is kept as it is for every
+bake (`source_mesh`); the geometry alone starts the way through repair and decimation (`mesh`). A new generator is a module in
+backends with `info` and `generate`, and one line in GENERATORS.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from pydantic import Field
+
+from forge_batch.artifacts import CUTOUTS, MESH, SOURCE_MESH
+from forge_batch.errors import BackendUnavailable, StageError
+from forge_batch.stage import Cost, Metrics, Stage, StageContext, StageParams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    from forge_batch.backends.contract import BackendInfo
+    from forge_batch.ops.camera import Camera
+    from forge_batch.ops.source import SourceMesh
+
+GENERATORS = {
+    "hull": "forge_batch.backends.hull",
+    "trellis2": "forge_batch.backends.trellis2",
+    "hunyuan3d": "forge_batch.backends.hunyuan3d",
+}
+"""Module of each generator by the word used in manifests; imported only when it runs."""
+
+_CPU = {"fast": 4.0, "balanced": 8.0, "hero": 16.0}
+"""Seconds of hull on two laptop cores by quality, measured by benchmarks/hull.py and rounded up."""
+
+
+class Params(StageParams):
+    """Say which generator builds the source, and how fine."""
+
+    backend: Literal["hull", "trellis2", "hunyuan3d"] = Field(
+        default="hull", description="hull: built in, from outlines, no weights; the others are learned models to be fetched."
+    )
+    quality: Literal["fast", "balanced", "hero"] = Field(
+        default="balanced", description="Fineness; for hull 128, 192 or 256 cells along the longest side."
+    )
+
+
+class Generator(Protocol):
+    """Be a backend module that turns cut-outs into a source."""
+
+    info: BackendInfo
+
+    def generate(
+        self,
+        cutouts: Mapping[str, np.ndarray],
+        cameras: Mapping[str, Camera] | None,
+        quality: str,
+        seed: int,
+        progress: Callable[[float, str], None],
+    ) -> SourceMesh:
+        """Build a source from cut-outs (h, w, 4) uint8 by view name."""
+        ...
+
+
+def load_generator(name: str) -> Generator:
+    """Import a generator's module.
+
+    Raises:
+        BackendUnavailable: It is not on this machine; the hint is the command that fetches it.
+    """
+    module = GENERATORS[name]
+    try:
+        return cast("Generator", import_module(module))
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(
+            f"the generator {name} is not installed ({error.name} is missing)", f"forge-batch vendor fetch {name}"
+        ) from error
+
+
+def _revision(params: Params) -> str:
+    """Give the pinned revision; a generator that is not installed cannot have made anything, so its name will do."""
+    try:
+        return load_generator(params.backend).info.revision
+    except BackendUnavailable:
+        return params.backend
+
+
+def _cost(params: Params) -> Cost:
+    return Cost(cpu=_CPU[params.quality])
+
+
+def run(context: StageContext[Params]) -> Metrics:
+    """Generate and write both slots.
+
+    Raises:
+        StageError: The views show no common solid, or the file of cut-outs holds none.
+        BackendUnavailable: The generator asked for is not installed.
+    """
+    from forge_batch.ops.camera import Camera
+    from forge_batch.ops.mesh import Mesh, load_arrays, save_mesh
+    from forge_batch.ops.outline_overlap import outline_overlap
+    from forge_batch.ops.source import save_source
+
+    backend = load_generator(context.params.backend)
+    cutouts, meta = load_arrays(context.path(CUTOUTS))
+    if not cutouts:
+        raise StageError("there are no cut-outs to generate from", "give the image set at least front.png")
+    cameras = {view: Camera.from_json(camera) for view, camera in meta.get("cameras", {}).items()}
+    source = backend.generate(cutouts, cameras or None, context.params.quality, context.seed, context.progress)
+    info = backend.info
+    save_source(
+        context.out(SOURCE_MESH),
+        source,
+        {
+            "backend": info.name,
+            "revision": info.revision,
+            "licence": info.licence,
+            "commercial": info.commercial,
+            "territory": info.territory,
+            "seed": context.seed,
+        },
+    )
+    save_mesh(context.out(MESH), Mesh(source.mesh.vertices, source.mesh.faces))
+    metrics: Metrics = {"views": sorted(cutouts), "vertices": len(source.mesh.vertices), "faces": len(source.mesh.faces)}
+    if source.projections:
+        overlaps = [
+            outline_overlap(source.mesh, cutouts[view][..., 3], projection.camera)
+            for view, projection in zip(cutouts, source.projections, strict=True)
+        ]
+        metrics["mean_silhouette_iou"] = round(sum(overlaps) / len(overlaps), 4)
+    return metrics
+
+
+stage = Stage(
+    name="generate",
+    version=1,
+    device="gpu",
+    inputs=(CUTOUTS,),
+    outputs=(SOURCE_MESH, MESH),
+    params=Params,
+    cost=_cost,
+    run=run,
+    revision=_revision,
+)

@@ -1,0 +1,151 @@
+"""Hold the finished asset to every quality gate and say what was measured.
+
+Last but one: everything that goes into a package exists, and nothing was packed yet, so what fails here is never delivered. The
+measurements are made on the files themselves, without a word from the stages that wrote them. With `strict` a failed gate stops
+the asset; the measurements are written either way.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import yaml
+from pydantic import Field, field_validator
+
+from forge_batch.artifacts import (
+    BASE_COLOR_MAP,
+    CUTOUTS,
+    GATES,
+    HULLS,
+    LODS,
+    MANIFEST,
+    MESH,
+    NORMAL_MAP,
+    OCCLUSION_MAP,
+    ORM_MAP,
+    SOURCE_MESH,
+)
+from forge_batch.errors import GateFailed
+from forge_batch.gates import Gate
+from forge_batch.ops.gate_limits import LIMITS
+from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
+
+if TYPE_CHECKING:
+    from forge_batch.ops.measure_asset import Finished, Measured
+
+
+class Params(Switchable):
+    """Say how strictly an asset is judged."""
+
+    strict: bool = Field(default=True, description="Whether a failed gate stops the asset; warnings never do.")
+    limits: dict[str, float] = Field(
+        default_factory=dict, description="Other limits than the table's, by gate name, in the gate's unit."
+    )
+
+    @field_validator("limits")
+    @classmethod
+    def _known(cls, limits: dict[str, float]) -> dict[str, float]:
+        for name in limits:
+            if name not in LIMITS:
+                raise ValueError(f"there is no gate {name}; gates: {', '.join(LIMITS)}")
+        return limits
+
+
+def _load(context: StageContext[Params]) -> Finished:
+    from forge_batch.ops.image_file import read_png
+    from forge_batch.ops.measure_asset import Finished
+    from forge_batch.ops.mesh import load_arrays, load_mesh, load_meshes
+    from forge_batch.ops.source import load_source
+
+    lods, about = load_meshes(context.path(LODS)) if context.has(LODS) else ({}, {})
+    maps = {
+        slot.name: read_png(context.path(slot))
+        for slot in (NORMAL_MAP, BASE_COLOR_MAP, ORM_MAP, OCCLUSION_MAP)
+        if context.has(slot)
+    }
+    return Finished(
+        mesh=load_mesh(context.path(MESH)),
+        source=load_source(context.path(SOURCE_MESH)),
+        lods=[lods[name] for name in sorted(lods)],
+        screen_sizes=about.get("screen_sizes", []),
+        hulls=list(load_meshes(context.path(HULLS))[0].values()) if context.has(HULLS) else None,
+        maps=maps,
+        cutouts=load_arrays(context.path(CUTOUTS))[0],
+        manifest=yaml.safe_load(context.path(MANIFEST).read_text(encoding="utf-8")),
+    )
+
+
+def _judge(name: str, measured: Measured | None, params: Params) -> Gate:
+    """Compare one measurement with its limit: the manifest's own word first, then the stage's, then the table's."""
+    limit = LIMITS[name]
+    if measured is None or measured.value is None:
+        note = measured.note if measured else "the asset has nothing to measure it on"
+        return Gate(name, None, limit.bound, limit.unit, "not_tested", note)
+    bound = params.limits.get(name, limit.bound if measured.bound is None else measured.bound)
+    value = round(float(measured.value), 6)
+    note = f"{limit.meaning}; {measured.note}" if measured.note else limit.meaning
+    if measured.breach == "pass" or bound is None:
+        return Gate(name, value, None, limit.unit, "pass", note)
+    beyond = measured.breach or limit.breach
+    return Gate(name, value, float(bound), limit.unit, "pass" if limit.holds(value, bound) else beyond, note)
+
+
+def _refuse(failed: list[Gate]) -> GateFailed:
+    found = []
+    for gate in failed:
+        limit = LIMITS[gate.name]
+        allowed = f"{'at least' if limit.least else 'at most'} {gate.limit:g} {gate.unit}".rstrip()
+        found.append(f"{gate.name} is {gate.value:g}, allowed {allowed} ({limit.meaning})")
+    advice = list(dict.fromkeys(LIMITS[gate.name].advice for gate in failed))
+    count = "a quality gate" if len(failed) == 1 else f"{len(failed)} quality gates"
+    return GateFailed(f"{count} failed: {'; '.join(found)}", f"{'; '.join(advice)}; or inspect.strict: false to pack it anyway")
+
+
+def run(context: StageContext[Params]) -> Metrics:
+    """Measure, write the gates, and refuse the asset if one failed and the manifest is strict."""
+    from forge_batch.ops import measure_asset
+
+    asset = _load(context)
+    groups = (
+        measure_asset.measure_shape,
+        measure_asset.measure_atlas,
+        measure_asset.measure_maps,
+        measure_asset.measure_collision,
+        measure_asset.measure_placement,
+    )
+    values: measure_asset.Values = {}
+    for index, measure in enumerate(groups):
+        context.progress(index / len(groups), measure.__name__.removeprefix("measure_"))
+        values |= measure(asset)
+    gates = [_judge(name, values.get(name), context.params) for name in LIMITS]
+    text = json.dumps([gate.to_json() for gate in gates], indent=1, sort_keys=True)
+    context.out(GATES).write_text(text + "\n", encoding="utf-8")
+    failed = [gate for gate in gates if gate.result == "fail"]
+    if failed and context.params.strict:
+        raise _refuse(failed)
+    counts = {result: sum(gate.result == result for gate in gates) for result in ("pass", "warn", "fail", "not_tested")}
+    return counts | {"warned": [gate.name for gate in gates if gate.result == "warn"], "failed": [gate.name for gate in failed]}
+
+
+stage = Stage(
+    name="inspect",
+    version=1,
+    device="cpu",
+    inputs=(
+        MESH,
+        SOURCE_MESH,
+        LODS.if_any,
+        HULLS.if_any,
+        NORMAL_MAP.if_any,
+        BASE_COLOR_MAP.if_any,
+        ORM_MAP.if_any,
+        OCCLUSION_MAP.if_any,
+        CUTOUTS,
+        MANIFEST,
+    ),
+    outputs=(GATES,),
+    params=Params,
+    cost=lambda _: Cost(cpu=10.0),
+    run=run,
+)

@@ -1,0 +1,88 @@
+"""Lay the surface out on one square page: UV0, with normals and tangents for the bakes.
+
+After place, because texel density is in texels per metre; before the bakes, which fill the page. From here on a vertex is a
+(position, uv, normal, tangent), and LODs share this layout.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from forge_batch.artifacts import MESH
+from forge_batch.stage import Cost, Metrics, Stage, StageContext, StageParams
+
+
+class Params(StageParams):
+    """Say how fine the textures are."""
+
+    texture_size: Literal[512, 1024, 2048, 4096] = Field(default=2048, description="Pixels of a texture's edge.")
+    texel_density: float | None = Field(
+        default=None, gt=0, le=1_000_000, description="Pixels per metre of surface; left out, the charts fill the page."
+    )
+    padding: int = Field(default=8, ge=0, le=64, description="Pixels between charts.")
+    timeout_seconds: float = Field(
+        default=120.0, gt=0, le=3600, description="Seconds after which charting is given up for projection on a box."
+    )
+
+
+def run(context: StageContext[Params]) -> Metrics:
+    """Unwrap the mesh and give it normals and tangents.
+
+    Raises:
+        StageError: The density asked for does not fit the page (says what does), or nothing fits.
+    """
+    from dataclasses import replace
+
+    from forge_batch.ops.mesh import load_mesh, save_mesh
+    from forge_batch.ops.normals import split_vertex_normals
+    from forge_batch.ops.tangents import split_by_tangent
+    from forge_batch.ops.unwrap import measure_uv, unwrap
+
+    params = context.params
+    mesh = load_mesh(context.path(MESH))
+    result = unwrap(
+        mesh,
+        params.texture_size,
+        params.padding,
+        params.texel_density,
+        folder=context.folder,
+        timeout=params.timeout_seconds,
+    )
+    context.progress(0.8, "tangents")
+    split = replace(result.mesh, normals=split_vertex_normals(result.mesh.vertices, result.mesh.faces))
+    split = split_by_tangent(split)
+    measured = measure_uv(split)
+    meta = {
+        "texture_size": params.texture_size,
+        "padding": params.padding,
+        "texel_density": result.density,
+        "charts": result.charts,
+    }
+    save_mesh(context.out(MESH), split, meta)
+    return {
+        "charts": result.charts,
+        "texel_density": round(result.density, 3),
+        "utilisation": round(measured.utilisation, 4),
+        "stretch_mean": round(measured.stretch_mean, 4),
+        "stretch_p95": round(measured.stretch_p95, 4),
+        "mirrored_faces": measured.mirrored_faces,
+        "empty_faces": measured.empty_faces,
+        "recharted_faces": result.recharted,
+        "vertices": len(split.vertices),
+        "fallback": result.fallback,
+    }
+
+
+stage = Stage(
+    name="unwrap",
+    version=1,
+    device="cpu",
+    inputs=(MESH,),
+    outputs=(MESH,),
+    params=Params,
+    cost=lambda _: Cost(cpu=7.0),
+    run=run,
+)
+"""The stage of this module."""

@@ -1,0 +1,122 @@
+"""Fold shapes at planes and lay them out again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from forge_batch.ops.camera import Camera
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.pose import similarity
+from forge_batch.ops.solid import make_solid
+from forge_batch.ops.source import Projection, SourceMesh
+from forge_batch.ops.symmetric_copy import find_symmetry, make_source_symmetric, make_symmetric
+from forge_batch.ops.symmetry import asymmetry, find_plane, mirror
+from forge_batch.ops.topology import measure_topology, signed_volume
+from tests.shapes import blob, box
+
+
+def _rows(vertices: np.ndarray) -> set[tuple[float, ...]]:
+    return {tuple(row) for row in np.round(vertices.astype(np.float64), 5) + 0.0}
+
+
+def test_the_plane_of_a_shifted_box_is_found() -> None:
+    """A box moved to x = 3 has its mirror plane there."""
+    assert find_plane(box(centre=(3, 0, 0)), 0) == pytest.approx(3.0, abs=1e-3)
+    assert asymmetry(box(centre=(3, 0, 0)), mirror(0, 3.0)) < 1e-5
+
+
+@pytest.mark.parametrize(("mode", "axis"), [("bilateral_x", 0), ("bilateral_y", 1)])
+def test_a_mirrored_blob_is_closed_and_equals_its_image(mode: str, axis: int) -> None:
+    """Every vertex has its image across the plane, and the surface is closed."""
+    mesh = make_solid(blob(40), 1e-6, 1.0).mesh
+    symmetry = find_symmetry(mesh, mode, 0)  # type: ignore[arg-type]
+    result = make_symmetric(mesh, symmetry)
+    assert measure_topology(result.faces).closed
+    offset = float(symmetry.planes[0][0][axis])
+    centred = result.vertices.astype(np.float64)
+    centred[:, axis] -= offset
+    image = centred * np.where(np.arange(3) == axis, -1.0, 1.0)
+    assert _rows(centred) == _rows(image)
+
+
+def test_a_box_survives_its_symmetries() -> None:
+    """Bilateral and 4-fold radial copies of a cube have its volume and are closed."""
+    for mode in ("bilateral_x", "bilateral_y", "radial"):
+        result = make_symmetric(box(), find_symmetry(box(), mode, 4))  # type: ignore[arg-type]
+        assert measure_topology(result.faces).closed
+        assert signed_volume(result) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_blob_is_not_symmetric() -> None:
+    """The measured asymmetry of a lumpy blob is far from zero."""
+    mesh = make_solid(blob(40), 1e-6, 1.0).mesh
+    assert find_symmetry(mesh, "bilateral_x", 0).asymmetry > 0.01
+
+
+def test_the_source_is_mirrored_with_its_picture() -> None:
+    """The left half shows the right half's colour: of the vertices, and of the picture through a mirrored camera."""
+    mesh = box()
+    right = mesh.vertices[:, 0] > 0
+    color = np.where(right[:, None], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]).astype(np.float32)
+    one = np.ones(len(mesh.vertices), np.float32)
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[:, :, 0] = np.arange(64)[None] * 4
+    view = np.array([[1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 5.0]])
+    camera = Camera(view, np.array([60.0, 60.0]), np.array([32.0, 32.0]), (64, 64), orthographic=True)
+    source = SourceMesh(mesh, color, 0 * one, one, one, (Projection(picture, camera, one),))
+    symmetry = find_symmetry(mesh, "bilateral_x", 0)
+    result = make_source_symmetric(source, symmetry)
+    assert np.allclose(result.base_color[np.abs(result.mesh.vertices[:, 0]) > 0.1], [0, 1, 0])
+    corners = result.mesh.vertices[result.mesh.faces]
+    faces = np.flatnonzero(np.abs(corners[:, :, 0]).max(axis=1) > 0.4)
+    middle = np.full((len(faces), 3), 1 / 3, np.float32)
+    red = result.sample(faces, middle).base_color[:, 0]
+    x = corners[faces].mean(axis=1)[:, 0]
+    plain = SourceMesh(mesh, color, 0 * one, one, one, source.projections)
+    assert len(plain.projections) == 1
+    assert len(result.projections) == 2
+    for left in np.flatnonzero(x < -0.1):
+        twin = np.argmin(
+            np.abs(x - -x[left]) + np.abs(corners[faces].mean(axis=1)[:, 1:] - corners[faces[left]].mean(axis=0)[1:]).sum(1)
+        )
+        assert red[left] == pytest.approx(red[twin], abs=0.02)
+        assert red[left] > 0.2
+
+
+def test_radial_source_keeps_no_picture_but_its_colour() -> None:
+    """With more than two copies the pictures are read into the vertices."""
+    mesh = box()
+    one = np.ones(len(mesh.vertices), np.float32)
+    source = SourceMesh(mesh, np.tile(np.float32([0.2, 0.4, 0.6]), (8, 1)), one, one, one)
+    result = make_source_symmetric(source, find_symmetry(mesh, "radial", 4))
+    assert result.projections == ()
+    assert np.allclose(result.base_color, [0.2, 0.4, 0.6])
+    assert measure_topology(result.mesh.faces).closed
+
+
+@pytest.mark.parametrize("pivot", ["bottom_center", "center", "none"])
+def test_pose_gives_height_and_pivot(pivot: str) -> None:
+    """The box is exactly as tall as asked and its pivot is at the origin."""
+    mesh = box((1, 2, 4), (5, 6, 7))
+    matrix = similarity(mesh.vertices, 0.5, pivot, 90.0)  # type: ignore[arg-type]
+    moved = mesh.vertices @ matrix[:3, :3].T + matrix[:3, 3]
+    low, high = moved.min(axis=0), moved.max(axis=0)
+    assert high - low == pytest.approx([1.0, 0.5, 0.25])
+    if pivot == "bottom_center":
+        assert [low[1], *((low + high) / 2)[[0, 2]]] == pytest.approx([0, 0, 0], abs=1e-6)
+    if pivot == "center":
+        assert (low + high) / 2 == pytest.approx(np.zeros(3), abs=1e-6)
+
+
+def test_yaw_turns_the_front_to_plus_x() -> None:
+    """At 90 degrees what looked along +Z looks along +X."""
+    matrix = similarity(box().vertices, 1.0, "none", 90.0)
+    assert matrix[:3, :3] @ [0, 0, 1] == pytest.approx([1, 0, 0], abs=1e-9)
+
+
+def test_mesh_type_is_plain() -> None:
+    """A symmetric copy carries no attributes."""
+    result = make_symmetric(box(), find_symmetry(box(), "bilateral_x", 0))
+    assert isinstance(result, Mesh)
+    assert result.uv is None

@@ -1,0 +1,137 @@
+"""Lay shapes out and look at the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from forge_batch.errors import StageError
+from forge_batch.ops.box_charts import box_charts
+from forge_batch.ops.collapse import collapse
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.normals import split_vertex_normals
+from forge_batch.ops.screen_sizes import screen_sizes, sphere_diameter
+from forge_batch.ops.simplify import simplify
+from forge_batch.ops.solid import make_solid
+from forge_batch.ops.tangents import split_by_tangent
+from forge_batch.ops.topology import face_areas, link, measure_topology
+from forge_batch.ops.unwrap import measure_uv, unwrap
+from forge_batch.ops.weld import welded
+from tests.shapes import blob, box
+
+
+@cache
+def _low() -> Mesh:
+    return simplify(make_solid(blob(60), 1e-6, 1.0).mesh, 2000, preview=False, solid=True)
+
+
+def _coverage(mesh: Mesh, size: int) -> np.ndarray:
+    """Draw the charts, one number each."""
+    assert mesh.uv is not None
+    page = np.zeros((size, size), np.int32)
+    charts = link(len(mesh.vertices), mesh.faces[:, [0, 1]].ravel(), mesh.faces[:, [1, 2]].ravel())
+    for face in mesh.faces:
+        corners = np.round((mesh.uv[face] * size - 0.5) * 256).astype(np.int32)
+        cv2.fillPoly(page, [corners], int(charts[face[0]]) + 1, shift=8)
+    return page
+
+
+def _overlap(mesh: Mesh, size: int) -> int:
+    """Count texel centres strictly inside more than one face."""
+    assert mesh.uv is not None
+    count = np.zeros((size, size), np.int32)
+    for a, b, c in mesh.uv[mesh.faces].astype(np.float64) * size:
+        low, high = np.floor(np.min([a, b, c], 0)).astype(int), np.ceil(np.max([a, b, c], 0)).astype(int)
+        x, y = np.meshgrid(np.arange(low[0], high[0]) + 0.5, np.arange(low[1], high[1]) + 0.5)
+        sides = [(q[0] - p[0]) * (y - p[1]) - (q[1] - p[1]) * (x - p[0]) for p, q in ((a, b), (b, c), (c, a))]
+        inside = np.all([s < -1e-6 for s in sides], axis=0) | np.all([s > 1e-6 for s in sides], axis=0)
+        count[low[1] : high[1], low[0] : high[0]] += inside
+    return int((count > 1).sum())
+
+
+@pytest.mark.parametrize("timeout", [60.0, 0.0])
+def test_charts_neither_overlap_nor_mirror_nor_touch(tmp_path: Path, timeout: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By xatlas and by the fallback: inside the page, no texel twice, no face mirrored or empty, padding between charts."""
+    mesh = _low()
+    if timeout == 0.0:
+        monkeypatch.setattr("forge_batch.ops.unwrap.CHARTING_SHARE", 1e-6)
+    made = unwrap(mesh, 512, 8, None, folder=tmp_path, timeout=60.0)
+    assert bool(made.fallback) == (timeout == 0.0)
+    assert made.mesh.uv is not None
+    assert made.mesh.uv.min() >= 4 / 512 - 1e-6
+    assert made.mesh.uv.max() <= 1 - 4 / 512 + 1e-6
+    found = measure_uv(made.mesh)
+    assert (found.mirrored_faces, found.empty_faces) == (0, 0)
+    assert _overlap(made.mesh, 512) == 0
+    page = _coverage(made.mesh, 512)
+    for chart in range(1, min(page.max(), 40) + 1):
+        near = cv2.dilate((page == chart).astype(np.uint8), np.ones((13, 13), np.uint8)) > 0
+        assert not (near & (page != chart) & (page > 0)).any()
+    assert measure_topology(welded(made.mesh).faces).closed
+
+
+def test_density_is_the_same_everywhere(tmp_path: Path) -> None:
+    """Texels per metre differ by chart no more than 5 % from what was said, and an asked density is kept."""
+    made = unwrap(_low(), 1024, 8, 60.0, folder=tmp_path, timeout=60.0)
+    assert made.density == 60.0
+    assert made.mesh.uv is not None
+    uv = made.mesh.uv[made.mesh.faces].astype(np.float64) * 1024
+    a, b = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
+    flat = 0.5 * np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+    charts = link(len(made.mesh.vertices), made.mesh.faces[:, [0, 1]].ravel(), made.mesh.faces[:, [1, 2]].ravel())
+    owner = charts[made.mesh.faces[:, 0]]
+    ratio = np.sqrt(np.bincount(owner, weights=flat) / np.bincount(owner, weights=face_areas(made.mesh)))
+    weight = np.bincount(owner, weights=face_areas(made.mesh))
+    big = weight > 1e-3 * weight.sum()
+    assert np.abs(ratio[big] / 60.0 - 1).max() < 0.05
+
+
+def test_a_density_that_does_not_fit_is_refused_with_what_does(tmp_path: Path) -> None:
+    """The error names the largest density that fits and the texture size that would do."""
+    with pytest.raises(StageError, match=r"the largest that fits is \d+ px/m") as caught:
+        unwrap(box(), 512, 8, 300.0, folder=tmp_path, timeout=60.0)
+    assert "texture_size: 1024" in caught.value.hint
+
+
+def test_a_flat_side_of_a_box_is_not_stretched(tmp_path: Path) -> None:
+    """Six squares need no stretch; the fallback's box charts of a box are its six sides."""
+    found = measure_uv(unwrap(box(), 512, 8, None, folder=tmp_path, timeout=60.0).mesh)
+    assert found.stretch_mean == pytest.approx(1.0, abs=1e-3)
+    origin, faces, uv = box_charts(box())
+    assert (len(origin), len(faces), len(uv)) == (24, 12, 24)
+
+
+def _textured(tmp_path: Path) -> Mesh:
+    made = unwrap(_low(), 1024, 8, None, folder=tmp_path, timeout=60.0).mesh
+    return split_by_tangent(replace(made, normals=split_vertex_normals(made.vertices, made.faces)))
+
+
+def test_lods_use_the_same_vertices_and_stay_closed(tmp_path: Path) -> None:
+    """Every LOD vertex is one of LOD0's with all it carries; welded, the LOD is closed; no face is turned in the texture."""
+    mesh = _textured(tmp_path)
+    assert mesh.tangents is not None
+    whole = {row.tobytes() for row in np.hstack([mesh.vertices, mesh.uv, mesh.normals, mesh.tangents])}
+    for ratio in (0.8, 0.6):
+        lod = collapse(mesh, int(ratio * len(mesh.faces)), 4 / 1024, 0.01)
+        assert len(lod.faces) <= ratio * len(mesh.faces)
+        assert {row.tobytes() for row in np.hstack([lod.vertices, lod.uv, lod.normals, lod.tangents])} <= whole
+        assert measure_topology(welded(lod).faces).closed
+        found = measure_uv(lod)
+        assert (found.mirrored_faces, found.empty_faces) == (0, 0)
+        assert _overlap(lod, 1024) == 0
+
+
+def test_screen_sizes_fall_and_hold_one_pixel() -> None:
+    """At its size each deviation covers at most a pixel of 1080, the first is 1 and each is smaller than the last."""
+    sizes = screen_sizes([0.0, 1e-9, 0.004, 0.02], 2.0)
+    assert sizes[0] == 1.0
+    assert all(b < a for a, b in pairwise(sizes))
+    assert sizes[2] / 2.0 * 0.004 * 1080 <= 1.0
+    assert sizes[3] == pytest.approx(2.0 / (0.02 * 1080), rel=1e-3)
+    assert sphere_diameter(box((1, 2, 2))) == pytest.approx(3.0)

@@ -1,0 +1,119 @@
+"""Run the geometry stages one after the other, as the plan would, on a shape and a source made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from forge_batch.artifacts import HULLS, LODS, MESH, SOURCE_MESH
+from forge_batch.errors import StageError
+from forge_batch.ops.mesh import Mesh, load_mesh, load_meshes, load_meta, save_mesh
+from forge_batch.ops.normals import vertex_normals
+from forge_batch.ops.solid import make_solid
+from forge_batch.ops.source import SourceMesh, load_source, save_source
+from forge_batch.ops.topology import measure_topology
+from forge_batch.ops.weld import welded
+from forge_batch.stage import Metrics, Stage, StageContext
+from forge_batch.stages import build_collision, build_lods, clean, decimate, place, repair, symmetrize, unwrap
+from tests.shapes import blob, box, join
+
+
+def _run(stage: Stage[Any], folder: Path, inputs: dict[str, Path], **params: Any) -> Metrics:
+    out = folder / stage.name
+    out.mkdir(exist_ok=True)
+    metrics = stage.run(StageContext("thing", stage.params(**params), 7, {}, dict(inputs), out))
+    assert sorted(path.name for path in out.iterdir()) == sorted(slot.filename for slot in stage.outputs)
+    inputs.update({slot.name: out / slot.filename for slot in stage.outputs})
+    return metrics
+
+
+def _inputs(folder: Path, mesh: Mesh) -> dict[str, Path]:
+    folder.mkdir(exist_ok=True)
+    save_mesh(folder / "mesh.npz", mesh)
+    solid = make_solid(mesh, 1e-6, 5.0).mesh
+    one = np.ones(len(solid.vertices), np.float32)
+    normals = vertex_normals(solid.vertices, solid.faces)
+    source = SourceMesh(Mesh(solid.vertices, solid.faces, normals=normals), np.tile(one[:, None], 3), one, one, one)
+    save_source(folder / "source_mesh.npz", source, {"backend": "test"})
+    return {"mesh": folder / "mesh.npz", "source_mesh": folder / "source_mesh.npz"}
+
+
+def _chain(folder: Path) -> dict[str, Path]:
+    inputs = _inputs(folder, join(blob(60), box((0.02, 0.02, 0.02), (3, 0, 0)), box((0.1, 0.1, 0.1), (0, 0.1, 0))))
+    _run(repair.stage, folder, inputs)
+    metrics = _run(clean.stage, folder, inputs)
+    assert (metrics["floaters_removed"], metrics["inner_shells_removed"]) == (1, 1)
+    assert _run(decimate.stage, folder, inputs, triangles=1500)["triangles"] <= 1500
+    assert _run(symmetrize.stage, folder, inputs, mode="bilateral_x", tolerance=0.5)["triangles"] <= 1500
+    _run(place.stage, folder, inputs, height_cm=40, yaw_degrees=30)
+    _run(unwrap.stage, folder, inputs, texture_size=512)
+    _run(build_lods.stage, folder, inputs, ratios=[0.7])
+    _run(build_collision.stage, folder, inputs)
+    return inputs
+
+
+def test_the_chain_ends_in_what_the_package_needs(tmp_path: Path) -> None:
+    """Closed LODs within budget at the real size, falling screen sizes, few small hulls; twice the same bytes."""
+    files = _chain(tmp_path / "one")
+    mesh = load_mesh(files[MESH.name])
+    assert mesh.vertices[:, 1].min() == pytest.approx(0.0, abs=1e-6)
+    assert np.ptp(mesh.vertices[:, 1]) == pytest.approx(0.4, rel=1e-6)
+    assert mesh.uv is not None
+    assert mesh.normals is not None
+    assert mesh.tangents is not None
+    assert set(load_meta(files[MESH.name])) == {"texture_size", "padding", "texel_density", "charts"}
+    lods, meta = load_meshes(files[LODS.name])
+    assert list(lods) == ["lod0", "lod1"]
+    assert meta["triangles"] == [len(lod.faces) for lod in lods.values()]
+    assert meta["screen_sizes"][0] == 1.0 > meta["screen_sizes"][1]
+    assert all(measure_topology(welded(lod).faces).closed for lod in lods.values())
+    hulls, _ = load_meshes(files[HULLS.name])
+    assert 1 <= len(hulls) <= 16
+    assert all(len(hull.vertices) <= 32 and measure_topology(hull.faces).closed for hull in hulls.values())
+    assert np.ptp(load_source(files[SOURCE_MESH.name]).mesh.vertices[:, 1]) == pytest.approx(0.4, rel=0.1)
+    again = _chain(tmp_path / "two")
+    assert {name: path.read_bytes() for name, path in files.items()} == {
+        name: path.read_bytes() for name, path in again.items()
+    }
+
+
+def test_a_sheet_is_refused_unless_it_is_declared(tmp_path: Path) -> None:
+    """An open box fails with the number of open edges when holes may not be closed, and passes as `open`."""
+    half = Mesh(box().vertices, box().faces[2:])
+    with pytest.raises(StageError, match="4 boundary edges in 1 holes"):
+        _run(repair.stage, tmp_path, _inputs(tmp_path, half), close_holes=0.01)
+    assert _run(repair.stage, tmp_path, _inputs(tmp_path, half), open=True)["boundary_edges"] == 4
+    assert _run(repair.stage, tmp_path, _inputs(tmp_path, half), close_holes=4)["holes_closed"] == 1
+
+
+def test_meshfix_is_used_only_where_it_loses_little(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """On a clean box it does nothing and says nothing; of two boxes through each other it may not remove one."""
+    assert _run(repair.stage, tmp_path, _inputs(tmp_path, box()), method="pymeshfix")["meshfix_refused"] == ""
+    crossed = join(box((3, 1, 1)), box((1, 3, 1)))
+    metrics = _run(repair.stage, tmp_path, _inputs(tmp_path, crossed), method="pymeshfix")
+    assert metrics["faces_after"] == 24 or metrics["meshfix_refused"] == ""
+    assert capfd.readouterr().out == ""
+
+
+def test_an_asymmetric_thing_is_refused_with_its_asymmetry(tmp_path: Path) -> None:
+    """The error names the mode and the percentage measured."""
+    inputs = _inputs(tmp_path, make_solid(blob(40), 1e-6, 1.0).mesh)
+    with pytest.raises(StageError, match=r"not bilateral_x: the surface lies \d+\.\d % of its diagonal"):
+        _run(symmetrize.stage, tmp_path, inputs, mode="bilateral_x", tolerance=0.001)
+
+
+@pytest.mark.parametrize("method", ["box", "convex"])
+def test_simple_hulls_are_one(tmp_path: Path, method: str) -> None:
+    """Box and convex give one hull; of a box it is the box."""
+    metrics = _run(build_collision.stage, tmp_path, _inputs(tmp_path, box((1, 2, 3))), method=method)
+    assert (metrics["hulls"], metrics["max_vertices"], metrics["volume_ratio"]) == (1, 8, 1.0)
+
+
+def test_ratios_must_fall() -> None:
+    """LOD ratios that rise are refused by the params."""
+    with pytest.raises(ValidationError, match="smaller than the one before"):
+        build_lods.Params(ratios=[0.25, 0.5])
