@@ -59,12 +59,18 @@ def parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str, example: str) -> argparse.ArgumentParser:
         one = commands.add_parser(
-            name, help=text, description=text, epilog="examples:\n" + example, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=text,
+            description=text,
+            epilog="examples:\n" + example,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         one.set_defaults(command=command)
         return one
 
-    run = add("run", _run, "make every package that is not made yet", "  forge-batch run\n  forge-batch run --asset horse --json")
+    run = add(
+        "run", _run, "make every package that is not made yet", "  forge-batch run\n  forge-batch run --asset horse --json"
+    )
     _content(run)
     run.add_argument("--asset", metavar="NAME", help="only this asset")
     run.add_argument("--retry", action="store_true", help="try again what failed with the same inputs")
@@ -104,7 +110,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _content(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--content", metavar="DIR", type=Path, default=Path(), help="the content folder (default: the current one)")
+    command.add_argument(
+        "--content", metavar="DIR", type=Path, default=Path(), help="the content folder (default: the current one)"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

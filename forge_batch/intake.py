@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forge_batch.errors import ContentError, ManifestError, Problem
-from forge_batch.manifest import Manifest, load_manifests
+from forge_batch.manifest import Manifest, load_manifest, load_manifests
 from forge_batch.plan import InputImage
 
 
@@ -66,6 +66,21 @@ def take_in(root: Path, asset: str | None = None) -> Intake:
     orders.sort(key=lambda order: (-order.manifest.priority, order.manifest.asset))
     broken = {problem.file for problem in problems if problem.severity == "error"}
     return Intake(tuple(orders), tuple(problems), len({manifest.file for manifest in manifests} | broken))
+
+
+def take_in_files(root: Path, paths: Sequence[Path]) -> Intake:
+    """Read some manifests by path, and look at their images."""
+    orders, problems = [], []
+    for path in paths:
+        try:
+            manifest = load_manifest(path, root)
+        except ManifestError as error:
+            problems += error.problems
+            continue
+        order, found = _look_at(manifest, root)
+        problems += [*manifest.warnings, *found]
+        orders += [order] if order else []
+    return Intake(tuple(orders), tuple(problems), len(paths))
 
 
 def _look_at(manifest: Manifest, root: Path) -> tuple[Order | None, list[Problem]]:

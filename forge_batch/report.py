@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from forge_batch.artifacts import GATES, PACKAGE_REPORT
+from forge_batch.artifacts import GATES, PREVIEW
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import Problem
+from forge_batch.gate_text import HEAD, gate_rows, verdict
 from forge_batch.gates import Gate
 from forge_batch.jobs import Failure, Job
 from forge_batch.ops.document import Document
@@ -61,7 +62,9 @@ class AssetReport:
             record = job.records.get(task.key)
             state = record.state if record else "pending"
             lines.append(
-                StageLine(task.stage.name, state, task.key not in ran, record.seconds if record else 0.0, round(task.cost.cpu, 1))
+                StageLine(
+                    task.stage.name, state, task.key not in ran, record.seconds if record else 0.0, round(task.cost.cpu, 1)
+                )
             )
         published = job.published == plan.last.key and job.failure is None
         return cls(
@@ -80,7 +83,9 @@ class AssetReport:
         """Tell that nothing was left to do, or that trying again would only fail again."""
         report = cls.of(plan, job)
         if plan.blocked:
-            again = Failure(plan.blocked.code, plan.blocked.message, plan.blocked.hint or "change the manifest, or run with --retry")
+            again = Failure(
+                plan.blocked.code, plan.blocked.message, plan.blocked.hint or "change the manifest, or run with --retry"
+            )
             return cls(**{**report.__dict__, "state": "failed", "package": None, "failure": again})
         return cls(**{**report.__dict__, "state": "skipped"})
 
@@ -133,6 +138,54 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         return {"assets": [asset.to_json() for asset in self.assets]}
+
+
+def write_asset_report(content: ContentRepo, report: AssetReport, plan: Plan, job: Job) -> None:
+    """Leave report.json and report.html in exports/<asset>/, whether the asset was finished or failed."""
+    gates = _gates(content, plan)
+    estimated = round(sum(line.estimated for line in report.stages), 1)
+    facts = {**report.to_json(), "estimated_seconds": estimated, "gates": [gate.to_json() for gate in gates]}
+    facts["cache_hits"] = sum(line.cached for line in report.stages)
+    facts["metrics"] = {record.stage: dict(record.metrics) for record in job.records.values()}
+    facts["log"] = _log(content, plan.asset)
+    content.write(f"exports/{plan.asset}/report.json", json.dumps(facts, indent=1).encode())
+    content.write(f"exports/{plan.asset}/report.html", _html(content, report, plan, gates, facts["log"]).encode())
+
+
+def _html(content: ContentRepo, report: AssetReport, plan: Plan, gates: Sequence[Gate], log: str) -> str:
+    page = Document(f"{plan.asset}: {report.state}")
+    if report.failure:
+        page.paragraph(str(report.failure), "fail")
+    preview = content.task_folder(plan.last.key) / PREVIEW.filename
+    if report.package and preview.is_file():
+        page.picture(preview.read_bytes(), f"{plan.asset}: the input front view beside renders of the result")
+        page.paragraph(f"Package: {report.package}")
+    page.paragraph(*verdict(gates))
+    page.heading("Quality gates")
+    page.table(HEAD, gate_rows(gates))
+    page.heading("Stages")
+    page.table(
+        ["stage", "state", "kept from before", "seconds", "estimated"],
+        [[one.name, one.state, "yes" if one.cached else "", f"{one.seconds:.1f}", f"{one.estimated:.1f}"] for one in report.stages],
+    )
+    page.heading("Log")
+    page.log(log or "empty")
+    return page.to_html()
+
+
+def _gates(content: ContentRepo, plan: Plan) -> list[Gate]:
+    """Read what `inspect` measured; none if it did not run or the asset failed before it."""
+    for task in plan.tasks:
+        path = content.task_folder(task.key) / GATES.filename
+        if task.stage.name == "inspect" and path.is_file():
+            return [Gate.from_json(gate) for gate in json.loads(path.read_text())]
+    return []
+
+
+def _log(content: ContentRepo, asset: str, lines: int = 40) -> str:
+    """Give the end of what the asset's worker printed."""
+    path = content.task_folder("logs") / f"{asset}.log"
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.is_file() else ""
 
 
 def status_markdown(report: Report) -> str:

@@ -60,7 +60,11 @@ class Terminal:
         self.workers = workers
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.bars = Progress(
-            TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[note]}"), console=self.console, transient=True
+            TextColumn("{task.description}"),
+            BarColumn(24),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=True,
         )
         self.tasks: dict[str, TaskID] = {}
         self.plans: dict[str, Plan] = {}

@@ -29,7 +29,9 @@ class LocalContent:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         if not self.root.is_dir():
-            raise ContentError(f"{root} is not a folder", "name an existing content folder, or make one with: forge-batch init DIR")
+            raise ContentError(
+                f"{root} is not a folder", "name an existing content folder, or make one with: forge-batch init DIR"
+            )
         if not (self.root / "manifests").is_dir():
             raise ContentError(f"{root} has no manifests/ folder", "make one with: forge-batch init DIR")
 
@@ -111,7 +113,9 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         hints = {28: "free some space on that disk", 122: "raise the quota of that folder", 13: "make that folder writable"}
         where = error.filename or path
-        raise ContentError(f"cannot write {where} ({os.strerror(error.errno or 0)})", hints.get(error.errno or 0, "")) from error
+        raise ContentError(
+            f"cannot write {where} ({os.strerror(error.errno or 0)})", hints.get(error.errno or 0, "")
+        ) from error
 
 
 def replace_file(path: Path, data: bytes) -> None:

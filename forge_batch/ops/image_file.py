@@ -15,22 +15,25 @@ _COMPRESSION = 1
 
 
 def write_png(path: Path, image: UInt[np.ndarray, "h w *c"]) -> None:
-    """Write a map as PNG; same array, same bytes.
+    """Write a map as PNG; see encode_png. OSError: the file cannot be written."""
+    path.write_bytes(encode_png(image))
+
+
+def encode_png(image: UInt[np.ndarray, "h w *c"]) -> bytes:
+    """Give a map as the bytes of a PNG; same array, same bytes.
 
     Args:
-        path: Where to; replaced if it exists.
         image: uint8 or uint16, row 0 on top: (h, w) grey, (h, w, 3) RGB or (h, w, 4) RGBA, straight alpha.
 
     Raises:
         ValueError: Another depth or another number of channels (a bug of the caller).
-        OSError: The file cannot be written.
     """
     if image.dtype not in (np.uint8, np.uint16) or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
         raise ValueError(f"a PNG holds uint8 or uint16 grey, RGB or RGBA, not {image.dtype} {image.shape}")
     done, data = cv2.imencode(".png", _swapped(image), [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])
     if not done:
         raise ValueError(f"OpenCV refused to encode {image.dtype} {image.shape}")
-    path.write_bytes(data.tobytes())
+    return bytes(data.tobytes())
 
 
 def read_png(path: Path) -> UInt[np.ndarray, "h w *c"]:

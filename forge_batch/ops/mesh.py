@@ -44,7 +44,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str,
     """Write named arrays and a JSON document as one npz file; same content, same bytes."""
     text = json.dumps(meta or {}, sort_keys=True)
     with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{**dict(sorted(arrays.items())), "meta.json": np.array(text)})  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, **{**dict(sorted(arrays.items())), "meta.json": np.array(text)})
 
 
 def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

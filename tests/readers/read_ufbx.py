@@ -1,0 +1,84 @@
+"""Print what ufbx finds in an FBX file as JSON; a process of its own, since a crash in C must not end the tests.
+
+python read_ufbx.py FILE.fbx
+
+ufbx 0.0.5 crashes on `node.parent`, on `mesh` of a node without one and on exhausting some lists with `for`, and gives other
+lists than asked for by `scene.materials`: walk down from the root, take lists by index, materials from the mesh.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import ufbx
+
+
+def items(values: Any) -> list[Any]:
+    """List what a ufbx list holds."""
+    return [values[k] for k in range(len(values))]
+
+
+def per_corner(attribute: Any) -> list[list[float]]:
+    """List an attribute corner by corner; empty if the file has none."""
+    if not attribute.exists:
+        return []
+    values = [(v.x, v.y, v.z) if hasattr(v, "z") else (v.x, v.y) for v in items(attribute.values)]
+    return [list(values[k]) for k in items(attribute.indices)]
+
+
+def describe(node: Any, parent: str | None) -> dict[str, Any]:
+    """Describe one mesh object in the file's own frame and unit."""
+    mesh = node.mesh
+    t, r, s = node.local_transform.translation, node.local_transform.rotation, node.local_transform.scale
+    return {
+        "name": node.name,
+        "data_name": mesh.name,
+        "parent": parent,
+        "transform": [t.x, t.y, t.z, r.x, r.y, r.z, r.w, s.x, s.y, s.z],
+        "triangles": mesh.num_triangles,
+        "polygons": mesh.num_faces,
+        "control_points": mesh.num_vertices,
+        "positions": per_corner(mesh.vertex_position),
+        "normals": per_corner(mesh.vertex_normal) if not mesh.generated_normals else [],
+        "uv": per_corner(mesh.vertex_uv),
+        "tangents": per_corner(mesh.vertex_tangent),
+        "bitangents": per_corner(mesh.vertex_bitangent),
+        "materials": [material.name for material in items(mesh.materials)],
+        "smooth": [bool(value) for value in items(mesh.face_smoothing)],
+        "textures": {
+            link.material_prop: link.texture.relative_filename for m in items(mesh.materials) for link in items(m.textures)
+        },
+        "uv_sets": [uv_set.name for uv_set in items(mesh.uv_sets)],
+    }
+
+
+def walk(node: Any, parent: str | None, found: dict[str, Any]) -> None:
+    """Collect meshes and groups from the root down."""
+    for child in items(node.children):
+        if child.attrib_type == ufbx.ElementType.MESH:
+            found["meshes"].append(describe(child, parent))
+        else:
+            found["groups"].append({"name": child.name, "children": [c.name for c in items(child.children)]})
+        walk(child, child.name, found)
+
+
+def main(path: str) -> None:
+    """Load and print."""
+    scene = ufbx.load_file(path)
+    settings = scene.settings
+    found: dict[str, Any] = {
+        "unit_metres": settings.unit_meters,
+        "axes": [ufbx.CoordinateAxis(a).name for a in (settings.axes.right, settings.axes.up, settings.axes.front)],
+        "warnings": [warning.description for warning in items(scene.metadata.warnings)],
+        "meshes": [],
+        "groups": [],
+        "lods": [[level.distance for level in items(group.lod_levels)] for group in items(scene.lod_groups)],
+    }
+    walk(scene.root_node, None, found)
+    found["textures"] = found["meshes"][0]["textures"]
+    print(json.dumps(found))
+
+
+main(sys.argv[1])
