@@ -188,7 +188,7 @@ def _status(options: argparse.Namespace) -> int:
     return FINE if report.ok else FAILED
 
 
-def _schema(options: argparse.Namespace) -> int:
+def _schema(_: argparse.Namespace) -> int:
     from forge_batch.manifest import schema
 
     _print_json(schema())

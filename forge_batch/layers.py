@@ -70,10 +70,10 @@ def _expand_stage(name: str, entry: Entry, params: type[StageParams]) -> tuple[E
             return _section(entry, "enabled", enabled), []
         allowed = "write on, off, or its options below it, indented"
     elif "mode" in params.model_fields and word is not True and not isinstance(word, (int, float, tuple)):
-        return _section(entry, "mode", "off" if word is False else word), []
+        return _section(entry, "mode", word), []
     elif "mode" in params.model_fields and word is False:
         return _section(entry, "mode", "off"), []
-    elif word is False or word == "off":
+    elif word == "off" or (isinstance(word, bool) and not word):
         problem = place.problem(
             name, "stage_required", f"{name} cannot be left out", f"remove the line, or write options of {name}"
         )

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from forge_batch.artifacts import IMAGES, MANIFEST
 from forge_batch.jobs import Failure, Job
-from forge_batch.stage import Cost, Stage, StageParams
+from forge_batch.stage import Cost, Stage, StageParams, Switchable
 
 
 class Wish(Protocol):
@@ -102,6 +102,8 @@ def digest(document: Any) -> str:
 def bind(stages: Sequence[Stage[Any]], wish: Wish, images: Mapping[str, InputImage]) -> tuple[Task, ...]:
     """Give every task of an asset its inputs and its key: each input slot is bound to the latest producer before it.
 
+    A switchable stage that must have what only switched-off stages write is left out with them: inpaint without a base colour.
+
     Raises:
         LookupError: A stage reads a required slot that nothing before it writes; the order of STAGES is wrong.
     """
@@ -110,11 +112,13 @@ def bind(stages: Sequence[Stage[Any]], wish: Wish, images: Mapping[str, InputIma
         MANIFEST.name: digest(wish.resolved()),
     }
     tasks = []
+    left_out: set[str] = set()
     for stage in stages:
         params = wish.params(stage)
-        if not params.on:
-            continue
         missing = [slot.name for slot in stage.inputs if slot.required and slot.name not in producers]
+        if not params.on or (missing and isinstance(params, Switchable) and left_out.issuperset(missing)):
+            left_out.update(slot.name for slot in stage.outputs)
+            continue
         if missing:
             raise LookupError(f"stage {stage.name} reads {', '.join(missing)}, which no stage before it writes")
         inputs = {slot.name: producers[slot.name] for slot in stage.inputs if slot.name in producers}
@@ -136,6 +140,10 @@ def plan(
     """Work out what remains.
 
     Args:
+        stages: In the order in which they run.
+        wish: The manifest.
+        images: Files of the image set by view name.
+        job: What has happened to the asset.
         present: Task keys whose outputs lie on this machine's disk.
         retry: Run again what failed for a lasting reason.
     """

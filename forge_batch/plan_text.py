@@ -61,7 +61,8 @@ def plan_text(plans: Sequence[Plan], workers: int) -> str:
         names = [task.stage.name for task in plan.pending]
         what = plan.blocked.message if plan.blocked else ", ".join(names) or "up to date"
         rows.append([plan.asset, f"{len(names)}/{len(plan.tasks)}", f"{plan.cost.cpu:.0f} s", f"{plan.cost.gpu:.0f} s", what])
-    total = f"{sum(len(plan.pending) for plan in plans)} stages to run, about {wall_seconds(plans, workers):.0f} s with {workers} workers"
+    count, seconds = sum(len(plan.pending) for plan in plans), wall_seconds(plans, workers)
+    total = f"{count} stages to run, about {seconds:.0f} s with {workers} workers"
     return table(["asset", "to run", "cpu", "gpu", "stages"], rows) + f"\n{total}"
 
 

@@ -166,7 +166,10 @@ def _html(content: ContentRepo, report: AssetReport, plan: Plan, gates: Sequence
     page.heading("Stages")
     page.table(
         ["stage", "state", "kept from before", "seconds", "estimated"],
-        [[one.name, one.state, "yes" if one.cached else "", f"{one.seconds:.1f}", f"{one.estimated:.1f}"] for one in report.stages],
+        [
+            [one.name, one.state, "yes" if one.cached else "", f"{one.seconds:.1f}", f"{one.estimated:.1f}"]
+            for one in report.stages
+        ],
     )
     page.heading("Log")
     page.log(log or "empty")

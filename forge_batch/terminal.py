@@ -118,7 +118,8 @@ class Terminal:
             self._say(asset.line(), "red" if asset.failure else "green")
 
     def close(self) -> None:
-        self.bars.stop()
+        if self.console.is_terminal:  # elsewhere stopping prints an empty line
+            self.bars.stop()
 
     def _say(self, line: str, style: str | None = None) -> None:
         self.console.print(line, style=style, markup=False)

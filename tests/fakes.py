@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,6 +180,15 @@ def content_folder(root: Path, *assets: str, manifest: str = LEAST) -> Path:
         picture(root / "inbox" / asset / "front.png")
         (root / "manifests" / f"{asset}.yaml").write_text(manifest)
     return root
+
+
+def fill(disk: Path) -> Path:
+    """Write a file until the disk is full; give the file."""
+    filler = disk / "filler"
+    with filler.open("wb", 0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return filler
 
 
 @contextmanager

@@ -14,7 +14,9 @@ TEXT = st.text(max_size=12)
 NUMBER = st.floats(0, 1e6)
 FAILURES = st.builds(Failure, TEXT, TEXT, TEXT)
 ARTIFACTS = st.builds(Artifact, TEXT, TEXT, TEXT, st.integers(0, 2**40))
-METRICS = st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | NUMBER | TEXT | st.lists(NUMBER, max_size=3), max_size=3)
+METRICS = st.dictionaries(
+    TEXT, st.none() | st.booleans() | st.integers() | NUMBER | TEXT | st.lists(NUMBER, max_size=3), max_size=3
+)
 RECORDS = st.builds(
     TaskRecord,
     TEXT,

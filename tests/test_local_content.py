@@ -40,7 +40,9 @@ def finished(content: LocalContent, key: str, data: bytes = b"0123456789") -> Ta
     folder = content.task_folder(key)
     folder.mkdir(parents=True)
     (folder / "mesh.npz").write_bytes(data)
-    record = TaskRecord("clean", key, "done", 2.5, outputs=(Artifact("mesh", "mesh.npz", "sha", len(data)),), metrics={"faces": 12})
+    record = TaskRecord(
+        "clean", key, "done", 2.5, outputs=(Artifact("mesh", "mesh.npz", "sha", len(data)),), metrics={"faces": 12}
+    )
     (folder / RECORD).write_text(json.dumps(record.to_json()))
     return record
 
@@ -95,10 +97,10 @@ except ContentError as error:
 def test_what_cannot_be_replaced_is_a_content_error(tmp_path: Path) -> None:
     """A folder where the file should stand, and a file where its folder should, are named; nothing is left behind."""
     (tmp_path / "place" / "inner").mkdir(parents=True)
-    with pytest.raises(ContentError, match="cannot write .*place"):
+    with pytest.raises(ContentError, match=r"cannot write .*place"):
         replace_file(tmp_path / "place", b"new")
     (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(ContentError, match="cannot write .*file"):
+    with pytest.raises(ContentError, match=r"cannot write .*file"):
         replace_file(tmp_path / "file" / "inner.json", b"new")
     assert files(tmp_path) == {"file": b"old"}
 
@@ -156,7 +158,11 @@ def test_publishing_replaces_the_files_of_an_asset(content: LocalContent, tmp_pa
     content.write("exports/thing/mine.txt", b"mine")
     content.write("exports/thing/.thing.zip.part", b"left by a killed run")
     content.publish("thing", {"thing.zip": tmp_path / "new.zip", "preview.png": tmp_path / "new.zip"})
-    assert files(content.root / "exports") == {"thing/thing.zip": b"new", "thing/preview.png": b"new", "thing/mine.txt": b"mine"}
+    assert files(content.root / "exports") == {
+        "thing/thing.zip": b"new",
+        "thing/preview.png": b"new",
+        "thing/mine.txt": b"mine",
+    }
     assert (tmp_path / "new.zip").read_bytes() == b"new"
 
 
@@ -178,7 +184,7 @@ def test_exports_that_cannot_be_written_are_named(content: LocalContent, tmp_pat
     """A file where exports/ should be is a ContentError that names it."""
     (tmp_path / "a.zip").write_bytes(b"new")
     (content.root / "exports").write_text("in the way")
-    with pytest.raises(ContentError, match="cannot write .*exports"):
+    with pytest.raises(ContentError, match=r"cannot write .*exports"):
         content.publish("thing", {"a.zip": tmp_path / "a.zip"})
 
 
@@ -194,7 +200,7 @@ def test_a_read_only_disk_is_named(full_disk: Path, tmp_path: Path) -> None:
 def test_the_lock_keeps_a_second_runner_out(content: LocalContent) -> None:
     """While one runner is in, another is told so; afterwards it may go in."""
     with content.lock():
-        with pytest.raises(ContentError, match="another runner is at work on .*: wait until it is done"), content.lock():
+        with pytest.raises(ContentError, match=r"another runner is at work on .*: wait until it is done"), content.lock():
             pass
         with pytest.raises(ContentError, match="another runner"), LocalContent(content.root).lock():
             pass

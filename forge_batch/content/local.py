@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -17,6 +18,15 @@ from forge_batch.jobs import Job, TaskRecord
 
 RECORD = "record.json"
 """Stands beside the outputs in a task's folder, renamed into place together with them."""
+
+HINTS = {
+    errno.ENOSPC: "free some space on that disk",
+    errno.EDQUOT: "raise the quota of that folder",
+    errno.EACCES: "make that folder writable",
+    errno.EROFS: "make that folder writable",
+    errno.EEXIST: "a file stands where a folder belongs, move it away",
+    errno.ENOTDIR: "a file stands where a folder belongs, move it away",
+}
 
 
 class LocalContent:
@@ -111,10 +121,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hints = {28: "free some space on that disk", 122: "raise the quota of that folder", 13: "make that folder writable"}
         where = error.filename or path
         raise ContentError(
-            f"cannot write {where} ({os.strerror(error.errno or 0)})", hints.get(error.errno or 0, "")
+            f"cannot write {where} ({os.strerror(error.errno or 0)})", HINTS.get(error.errno or 0, "")
         ) from error
 
 

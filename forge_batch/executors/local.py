@@ -101,7 +101,8 @@ def _work(chain: Chain, events: Connection, threads: int) -> None:
     from forge_batch.executors.run_task import run_task  # noqa: PLC0415 - after the thread limits are set
 
     for task in chain.tasks:
-        print(f"== {task.stage} {task.key}", file=sys.stderr, flush=True)  # noqa: T201 - the asset's log
+        with contextlib.suppress(OSError):  # on a full disk the stage says so, not its log
+            print(f"== {task.stage} {task.key}", file=sys.stderr, flush=True)  # noqa: T201 - the asset's log
         events.send(Progress(chain.asset, task.stage, 0.0))
 
         def progress(fraction: float, note: str = "", stage: str = task.stage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Bool, Float64, Int32, Int64
 from numba import njit
 
 from forge_batch.ops.mesh import Mesh
@@ -36,12 +36,9 @@ def box_charts(mesh: Mesh) -> tuple[Int32[np.ndarray, " n"], Int32[np.ndarray, "
     first, second = edge_pairs(edges, edges.uses == 2)
     same = side[first // 3] == side[second // 3]
     labels = link(len(mesh.faces), first[same] // 3, second[same] // 3)
-    for _ in range(ROUNDS):
-        hidden = _covered(_project(corners.reshape(-1, 3), side.repeat(3)).reshape(-1, 3, 2), labels, mesh.diagonal / CELLS)
-        if not hidden.any():
-            break
-        joined = same & (labels[first // 3] == labels[second // 3]) & (hidden[first // 3] == hidden[second // 3])
-        labels = link(len(mesh.faces), first[joined] // 3, second[joined] // 3)
+    first, second = first[same] // 3, second[same] // 3
+    flat = _project(corners.reshape(-1, 3), side.repeat(3)).reshape(-1, 3, 2)
+    labels = lay_apart(flat, labels, first, second, mesh.diagonal / CELLS)
     key = np.stack([labels.repeat(3), mesh.faces.ravel()], axis=1)
     unique, index = np.unique(key, axis=0, return_inverse=True)
     piece_side = np.zeros(int(labels.max()) + 1, np.int64)
@@ -49,6 +46,45 @@ def box_charts(mesh: Mesh) -> tuple[Int32[np.ndarray, " n"], Int32[np.ndarray, "
     origin = unique[:, 1].astype(np.int32)
     uv = _project(points[origin], piece_side[unique[:, 0]])
     return origin, index.reshape(-1, 3).astype(np.int32), uv
+
+
+def lay_apart(
+    uv: Float64[np.ndarray, "f 3 2"],
+    labels: Int32[np.ndarray, " f"],
+    first: Int64[np.ndarray, " n"],
+    second: Int64[np.ndarray, " n"],
+    cell: float,
+) -> Int32[np.ndarray, " f"]:
+    """Relabel faces so that no piece covers the middle of a cell of the grid twice, as far as ROUNDS cuts achieve it.
+
+    Args:
+        uv: Corners of the faces, counter-clockwise.
+        labels: The piece of each face.
+        first: A face of each pair of neighbours.
+        second: The other face of the pair.
+        cell: Edge of a cell, in the unit of uv.
+    """
+    for _ in range(ROUNDS):
+        hidden = _covered(uv, labels, cell)
+        if not hidden.any():
+            break
+        labels = cut_out(labels, hidden, first, second)
+    return labels
+
+
+def cut_out(
+    labels: Int32[np.ndarray, " f"],
+    chosen: Bool[np.ndarray, " f"],
+    first: Int64[np.ndarray, " n"],
+    second: Int64[np.ndarray, " n"],
+    *,
+    alone: bool = False,
+) -> Int32[np.ndarray, " f"]:
+    """Give chosen faces pieces of their own, neighbours together or each `alone`; what is left of a piece may fall apart."""
+    joined = (labels[first] == labels[second]) & (chosen[first] == chosen[second])
+    if alone:
+        joined &= ~chosen[first]
+    return link(len(labels), first[joined], second[joined])
 
 
 def _project(points: np.ndarray, side: np.ndarray) -> np.ndarray:

@@ -56,11 +56,6 @@ def drop_flat_components(mesh: Mesh, ratio: float = 1e-5) -> Mesh:
     return mesh if keep.all() else compact(Mesh(mesh.vertices, mesh.faces[keep[labels]]))
 
 
-def count_components(mesh: Mesh) -> int:
-    """Count the components of a mesh."""
-    return int(face_components(mesh.faces).max(initial=-1)) + 1
-
-
 def keep_largest(mesh: Mesh, count: int) -> Mesh:
     """Keep the `count` components of largest area."""
     labels = face_components(mesh.faces)
@@ -78,6 +73,13 @@ def find_floaters(mesh: Mesh, labels: Int32[np.ndarray, " f"], share: float) -> 
     small = areas < share * areas.sum()
     small[int(np.argmax(areas))] = False
     return np.asarray(small)
+
+
+def drop_floaters(mesh: Mesh, share: float) -> Mesh:
+    """Drop components with less than `share` of the whole area; what was closed stays closed."""
+    labels = face_components(mesh.faces)
+    floaters = find_floaters(mesh, labels, share)
+    return compact(Mesh(mesh.vertices, mesh.faces[~floaters[labels]])) if floaters.any() else mesh
 
 
 def find_inner_shells(mesh: Mesh, labels: Int32[np.ndarray, " f"]) -> Bool[np.ndarray, " c"]:

@@ -19,6 +19,7 @@ from jaxtyping import Float32, Float64, Int32
 from forge_batch.ops.fbx_file import Record, Value, encode, object_name, properties, record
 from forge_batch.ops.fbx_header import FIRST_ID, definitions, preamble
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.writable import check_hull, check_surface
 
 UV_SET = "UVMap"
 
@@ -52,10 +53,10 @@ def encode_fbx(scene: FbxScene) -> bytes:
     Positions that are exactly equal become one control point, so seams stay closed.
 
     Raises:
-        ValueError: A level lacks uv, normals or tangents, or the number of thresholds does not fit (a bug of the caller).
+        ValueError: There is no level, one lacks uv, normals or tangents or is degenerate, a hull is flat, or the thresholds are
+            not one fewer than levels, positive and growing (a bug of the caller).
     """
-    if len(scene.thresholds) != len(scene.lods) - 1:
-        raise ValueError(f"{len(scene.lods)} levels need {len(scene.lods) - 1} thresholds, not {len(scene.thresholds)}")
+    _check(scene)
     graph = _Graph()
     material = graph.add(_material(scene))
     for kind, file in scene.textures.items():
@@ -76,6 +77,21 @@ def encode_fbx(scene: FbxScene) -> bytes:
         graph.add_mesh(f"UCX_{scene.name}_{index:02d}", _hull(hull), np.int64(0))
     takes = record("Takes", children=[record("Current", "")])
     return encode([*preamble(), definitions(graph.objects), *graph.records(), takes])
+
+
+def _check(scene: FbxScene) -> None:
+    """Refuse what no reader could make sense of."""
+    if not scene.lods:
+        raise ValueError("an FBX needs at least one level")
+    if len(scene.thresholds) != len(scene.lods) - 1:
+        raise ValueError(f"{len(scene.lods)} levels need {len(scene.lods) - 1} thresholds, not {len(scene.thresholds)}")
+    distances = np.array([0.0, *scene.thresholds])
+    if not np.isfinite(distances).all() or not (np.diff(distances) > 0).all():
+        raise ValueError(f"thresholds must be positive and grow, not {list(scene.thresholds)}")
+    for level, mesh in enumerate(scene.lods):
+        check_surface(mesh, f"level {level} of {scene.name}")
+    for index, hull in enumerate(scene.hulls):
+        check_hull(hull, f"hull {index} of {scene.name}")
 
 
 class _Graph:
@@ -110,13 +126,14 @@ class _Graph:
 
 def _surface(mesh: Mesh) -> list[Record]:
     """Describe a textured level."""
-    if mesh.uv is None or mesh.normals is None or mesh.tangents is None:
-        raise ValueError("an FBX level needs uv, normals and tangents")
+    assert mesh.uv is not None
+    assert mesh.normals is not None
+    assert mesh.tangents is not None
     corners = mesh.faces.ravel()
     normals = mesh.normals.astype(np.float64)
     tangents = mesh.tangents[:, :3].astype(np.float64)
     binormals = np.cross(normals, tangents) * mesh.tangents[:, 3:].astype(np.float64)
-    binormals /= np.maximum(np.linalg.norm(binormals, axis=1, keepdims=True), 1e-12)
+    binormals /= np.linalg.norm(binormals, axis=1, keepdims=True)
     uv = mesh.uv.astype(np.float64)
     uv[:, 1] = 1.0 - uv[:, 1]
     return [

@@ -1,6 +1,7 @@
 """Write a textured mesh as binary glTF 2.0.
 
-Through pygltflib: trimesh would write TANGENT under a name that engines ignore, and the shared occlusion-roughness-metallic image twice.
+Through pygltflib: trimesh would write TANGENT under a name that engines ignore, and the shared
+occlusion-roughness-metallic image twice.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 import pygltflib as gltf
 
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.writable import check_surface
 
 BASE_COLOR, NORMAL, ORM = "base_color", "normal", "orm"
 
@@ -25,19 +27,18 @@ def encode_glb(name: str, mesh: Mesh, textures: Mapping[str, bytes], material: s
         material: Name of the material.
 
     Raises:
-        ValueError: The mesh lacks uv, normals or tangents, or holds a number that is not finite (a bug of the caller).
+        ValueError: The mesh lacks uv, normals or tangents, or is degenerate, see check_surface (a bug of the caller).
     """
-    if mesh.uv is None or mesh.normals is None or mesh.tangents is None:
-        raise ValueError("a GLB needs uv, normals and tangents")
-    for array in (mesh.vertices, mesh.uv, mesh.normals, mesh.tangents):
-        if not np.isfinite(array).all():
-            raise ValueError("the mesh holds numbers that are not finite")
+    check_surface(mesh, name)
+    assert mesh.uv is not None
+    assert mesh.normals is not None
+    assert mesh.tangents is not None
     file = gltf.GLTF2(asset=gltf.Asset(version="2.0", generator="forge_batch"))
     blob = _Blob(file)
     attributes = gltf.Attributes(
         POSITION=blob.add_vectors(mesh.vertices, bounds=True),
         NORMAL=blob.add_vectors(_unit(mesh.normals)),
-        TANGENT=blob.add_vectors(np.hstack([_unit(mesh.tangents[:, :3]), np.sign(mesh.tangents[:, 3:])])),
+        TANGENT=blob.add_vectors(np.hstack([_unit(mesh.tangents[:, :3]), mesh.tangents[:, 3:]])),
         TEXCOORD_0=blob.add_vectors(mesh.uv),
     )
     indices = blob.add_indices(mesh.faces)
@@ -52,10 +53,7 @@ def encode_glb(name: str, mesh: Mesh, textures: Mapping[str, bytes], material: s
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if (length < 1e-6).any():
-        raise ValueError("the mesh holds normals or tangents without length")
-    return np.asarray(vectors / length, np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
 class _Blob:

@@ -22,8 +22,8 @@ NEEDED = 0.3  # share of a component's outline that nothing larger covers, in so
 def drop_needless_parts(mesh: Mesh, silhouettes: Sequence[Silhouette]) -> Mesh:
     """Drop small components that hardly cover a pixel of any outline that the rest leaves open.
 
-    What outlines alone allow often breaks into flakes beside the real part. Links of a chain stay, since nothing else covers their
-    pixels; so do parts of more than a twentieth of the surface.
+    What outlines alone allow often breaks into flakes beside the real part. Links of a chain stay, since nothing else covers
+    their pixels; so do parts of more than a twentieth of the surface.
     """
     labels = face_components(mesh.faces)
     areas = component_areas(mesh, labels)

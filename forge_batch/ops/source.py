@@ -108,7 +108,7 @@ class SourceMesh:
 def srgb_to_linear(values: np.ndarray) -> np.ndarray:
     """Decode sRGB (uint8, or float in 0..1) to linear float32, IEC 61966-2-1."""
     if values.dtype == np.uint8:
-        return _SRGB_TABLE[values]
+        return np.asarray(_SRGB_TABLE[values], np.float32)
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 

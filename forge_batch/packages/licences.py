@@ -16,6 +16,7 @@ def licences_text(asset: str, source: Mapping[str, Any], cutouts: Mapping[str, A
     """Write LICENSES.txt.
 
     Args:
+        asset: Name of the asset.
         source: Meta of the SOURCE_MESH slot: backend, revision, licence, commercial, territory, seed.
         cutouts: Meta of the CUTOUTS slot: methods by view, and the matting model if one was used.
         images_licence: Text of the image set's LICENSE.txt, if it has one.

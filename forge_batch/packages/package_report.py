@@ -1,4 +1,4 @@
-"""Write the report inside a package: what was measured, in words a game developer uses. Nothing in it differs from run to run."""
+"""Write the report inside a package, in words a game developer uses. Nothing in it differs from run to run."""
 
 from __future__ import annotations
 

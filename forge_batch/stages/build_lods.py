@@ -45,11 +45,11 @@ def run(context: StageContext[Params]) -> Metrics:
 
     path = context.path(MESH)
     mesh, meta = load_mesh(path), load_meta(path)
-    # A coarser LOD is seen smaller: it may move chart borders and the surface further.
-    slack = 0.25 * meta["padding"] / meta["texture_size"]
+    # A coarser LOD is seen smaller: it may move chart borders and the surface further, borders up to half the gap.
+    gap = meta["padding"] / meta["texture_size"]
     lods, deviation, whole = {"lod0": mesh}, [0.0], welded(mesh)
     for index, ratio in enumerate(context.params.ratios, start=1):
-        coarse = collapse(mesh, max(4, int(ratio * len(mesh.faces))), slack / ratio, ERROR / ratio)
+        coarse = collapse(mesh, max(4, int(ratio * len(mesh.faces))), gap * min(0.125 / ratio, 0.5), ERROR / ratio)
         lods[f"lod{index}"] = coarse
         deviation.append(measure_deviation(welded(coarse), whole, count=30_000).largest)
         context.progress(index / len(context.params.ratios), f"LOD{index}")
@@ -66,7 +66,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="build_lods",
-    version=1,
+    version=2,
     device="cpu",
     inputs=(MESH,),
     outputs=(LODS,),

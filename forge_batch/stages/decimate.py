@@ -51,7 +51,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="decimate",
-    version=1,
+    version=2,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),

@@ -18,6 +18,9 @@ from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 class Params(Switchable):
     """Say where the colour comes from."""
 
+    enabled: bool = Field(
+        default=False, description="Whether this stage runs; without it unseen surface keeps the generator's own guess."
+    )
     method: Literal["fill", "diffusion"] = Field(
         default="fill", description="fill blends the nearest seen surface; diffusion invents texture with a learned model."
     )

@@ -77,7 +77,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="unwrap",
-    version=1,
+    version=2,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),

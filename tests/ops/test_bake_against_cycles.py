@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from forge_batch.ops.gbuffer import RAY, gbuffer
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
 from tests.bake_pairs import colored, unwrapped
+from tests.readers import blender_python
 
 SCRIPT = Path(__file__).parents[1] / "blender" / "cycles_bake.py"
 SIZE = 256
@@ -31,16 +31,6 @@ def torus(rings: int, sides: int, relief: float) -> Mesh:
     uv = np.stack([np.where(u <= 0.5, 0.48 - 0.94 * u, 0.05 + 0.94 * u), 0.02 + 0.96 * v], -1).reshape(-1, 2)
     vertices = points.reshape(-1, 3).astype(np.float32)
     return Mesh(vertices, faces.astype(np.int32), uv=uv.astype(np.float32))
-
-
-def blender() -> str:
-    """Give the Python that has bpy, or skip."""
-    python = os.environ.get("FORGE_BLENDER_PYTHON", "")
-    if not python:
-        pytest.skip("FORGE_BLENDER_PYTHON is not set: name a Python 3.11 with bpy 5.0.1")
-    if subprocess.run([python, "-c", "import bpy"], check=False, capture_output=True, timeout=120).returncode:
-        pytest.skip(f"{python} has no bpy")
-    return python
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +58,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mesh, Mesh, Path]:
 def cycles(pair: Path, *options: str) -> np.ndarray:
     """Bake with Cycles."""
     out = pair.with_suffix(".npy")
-    subprocess.run([blender(), str(SCRIPT), str(pair), str(out), *options], check=True, capture_output=True, timeout=250)
+    subprocess.run([blender_python(), str(SCRIPT), str(pair), str(out), *options], check=True, capture_output=True, timeout=250)
     return np.asarray(np.load(out))
 
 

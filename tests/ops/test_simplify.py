@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from forge_batch.ops.components import face_components
 from forge_batch.ops.deviation import distances, measure_deviation, sample_surface
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.simplify import simplify
 from forge_batch.ops.solid import make_solid
-from forge_batch.ops.topology import measure_topology, signed_volume
-from tests.shapes import blob, box
+from forge_batch.ops.topology import face_areas, measure_topology, signed_volume
+from tests.shapes import blob, box, join
 
 
 def _fine_box() -> Mesh:
@@ -80,3 +81,20 @@ def test_two_boxes_deviate_by_their_difference() -> None:
     """Growing a box by 0.1 on every side moves its corners by 0.1 * sqrt(3)."""
     found = measure_deviation(box(), box((1.2, 1.2, 1.2)), 2000)
     assert found.largest == pytest.approx(0.1 * np.sqrt(3), rel=1e-4)
+
+
+@pytest.mark.parametrize(("share", "shrunk", "parts"), [(0.002, 0.0005, 1), (0.002, 0.0015, 2), (0.0006, 0.0005, 2)])
+def test_a_part_that_shrinks_to_debris_is_dropped(
+    share: float, shrunk: float, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part below 0.1 % of the area goes, unless there was one as small before: then it was left in on purpose."""
+
+    def two(cells: int, size: float) -> Mesh:
+        large = make_solid(blob(cells), 1e-6, 1.0).mesh
+        edge = float(np.sqrt(size * face_areas(large).sum() / 6))
+        return join(large, box((edge, edge, edge), (5, 0, 0)))
+
+    monkeypatch.setattr("forge_batch.ops.simplify._quadric", lambda *_: two(30, shrunk))
+    result = simplify(two(40, share), 6000, preview=False, solid=True)
+    assert face_components(result.faces).max() + 1 == parts
+    assert measure_topology(result.faces).closed

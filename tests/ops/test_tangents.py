@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,9 +11,9 @@ import trimesh
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
 from forge_batch.ops.tangents import split_by_tangent, tangents
+from tests.readers import NODE_MODULES, needs_node
 
 TESTS = Path(__file__).parents[1]
-NODE_MODULES = TESTS / "node" / "node_modules"
 ORACLE = """
 const { generateTangents } = require(process.argv[1] + '/mikktspace');
 const fs = require('fs');
@@ -70,19 +69,11 @@ def oracle(mesh: Mesh, folder: Path) -> np.ndarray:
     return np.fromfile(folder / "out", np.float32).reshape(-1, 3, 4)
 
 
-def needs_oracle() -> None:
-    """Skip the test where node or the package is missing."""
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed")
-    if not (NODE_MODULES / "mikktspace").is_dir():
-        pytest.skip("tests/node/node_modules has no mikktspace: run `npm ci` in tests/node")
-
-
 @pytest.mark.node
 @pytest.mark.parametrize("name", ["horse", "ammo_crate", "wood_barrel", "torus", "mirrored_torus", "flattened_torus"])
 def test_tangents_equal_those_of_the_reference_implementation(name: str, tmp_path: Path) -> None:
     """On real meshes and mirrored charts p99 of the angle to mikktspace 1.1.1 is below 0.1 degree and every sign equal."""
-    needs_oracle()
+    needs_node("mikktspace")
     mesh = torus(mirrored=name != "torus") if name.endswith("torus") else reference(name)
     if name == "flattened_torus":
         assert mesh.uv is not None

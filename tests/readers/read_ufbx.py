@@ -2,12 +2,13 @@
 
 python read_ufbx.py FILE.fbx
 
-ufbx 0.0.5 crashes on `node.parent`, on `mesh` of a node without one and on exhausting some lists with `for`, and gives other
-lists than asked for by `scene.materials`: walk down from the root, take lists by index, materials from the mesh.
+ufbx 0.0.5 counts references to scene elements one too few (so each one taken is held for good here), crashes on `node.parent`
+and on `mesh` of a node without one, and `scene.materials` gives another list: walk down from the root.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import sys
 from typing import Any
@@ -15,9 +16,15 @@ from typing import Any
 import ufbx
 
 
+def held(value: Any) -> Any:
+    """Give an element an owner that never lets go."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+    return value
+
+
 def items(values: Any) -> list[Any]:
     """List what a ufbx list holds."""
-    return [values[k] for k in range(len(values))]
+    return [held(held(values)[k]) for k in range(len(values))]
 
 
 def per_corner(attribute: Any) -> list[list[float]]:
@@ -30,7 +37,7 @@ def per_corner(attribute: Any) -> list[list[float]]:
 
 def describe(node: Any, parent: str | None) -> dict[str, Any]:
     """Describe one mesh object in the file's own frame and unit."""
-    mesh = node.mesh
+    mesh = held(node.mesh)
     t, r, s = node.local_transform.translation, node.local_transform.rotation, node.local_transform.scale
     return {
         "name": node.name,
@@ -48,7 +55,9 @@ def describe(node: Any, parent: str | None) -> dict[str, Any]:
         "materials": [material.name for material in items(mesh.materials)],
         "smooth": [bool(value) for value in items(mesh.face_smoothing)],
         "textures": {
-            link.material_prop: link.texture.relative_filename for m in items(mesh.materials) for link in items(m.textures)
+            link.material_prop: held(link.texture).relative_filename
+            for m in items(mesh.materials)
+            for link in items(m.textures)
         },
         "uv_sets": [uv_set.name for uv_set in items(mesh.uv_sets)],
     }
@@ -66,7 +75,7 @@ def walk(node: Any, parent: str | None, found: dict[str, Any]) -> None:
 
 def main(path: str) -> None:
     """Load and print."""
-    scene = ufbx.load_file(path)
+    scene = held(ufbx.load_file(path))
     settings = scene.settings
     found: dict[str, Any] = {
         "unit_metres": settings.unit_meters,
@@ -76,9 +85,9 @@ def main(path: str) -> None:
         "groups": [],
         "lods": [[level.distance for level in items(group.lod_levels)] for group in items(scene.lod_groups)],
     }
-    walk(scene.root_node, None, found)
+    walk(held(scene.root_node), None, found)
     found["textures"] = found["meshes"][0]["textures"]
-    print(json.dumps(found))
+    json.dump(found, sys.stdout)
 
 
 main(sys.argv[1])
