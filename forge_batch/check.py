@@ -16,10 +16,10 @@ from forge_batch.errors import ContentError
 from forge_batch.gate_text import gate_rows, verdict
 from forge_batch.gates import Gate
 from forge_batch.ops.gate_limits import LIMITS
-from forge_batch.ops.glb_file import decode_glb
 from forge_batch.ops.measure_atlas import measure_layout
 from forge_batch.ops.measure_shape import measure_soundness
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.mesh_file import KINDS, decode_mesh
 
 LARGEST = 2 << 30  # bytes that a package may unpack to
 
@@ -44,20 +44,21 @@ class Verdict:
 
 
 def check(path: Path) -> Verdict:
-    """Measure a package (zip) or a mesh (glb).
+    """Measure a package (zip) or a mesh (glb, obj, ply, stl).
 
     Raises:
-        ContentError: The file is missing, unreadable, or neither a package nor a GLB.
-        StageError: The GLB cannot be read.
+        ContentError: The file is missing, unreadable, or neither a package nor a mesh.
+        StageError: The mesh cannot be read.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ContentError(f"{path} cannot be read ({error.strerror})", "name a package or a GLB that exists") from error
-    if path.suffix.lower() == ".glb":
-        return Verdict(str(path), tuple(_mesh_gates(decode_glb(data, path.name), None)))
+        raise ContentError(f"{path} cannot be read ({error.strerror})", "name a package or a mesh that exists") from error
+    kind = path.suffix.lower().removeprefix(".")
+    if kind in KINDS:
+        return Verdict(str(path), tuple(_mesh_gates(decode_mesh(data, kind, path.name), None)))
     if not zipfile.is_zipfile(path):
-        raise ContentError(f"{path} is neither a package nor a GLB", "give export_<Asset>_UE5.zip or a .glb")
+        raise ContentError(f"{path} is neither a package nor a mesh", f"give export_<Asset>_UE5.zip, or .{', .'.join(KINDS)}")
     return Verdict(str(path), tuple(_package_gates(path)))
 
 
@@ -76,7 +77,7 @@ def _package_gates(path: Path) -> Iterator[Gate]:
         yield Gate("files", len(changed), 0, "files", "fail" if changed else "pass", note)
         models = sorted(name for name in names if name.endswith(".glb"))
         if models:
-            mesh = decode_glb(archive.read(models[0]), models[0])
+            mesh = decode_mesh(archive.read(models[0]), "glb", models[0])
             yield from _mesh_gates(mesh, report["texture_size"])
             yield from _agreement(mesh, report)
         yield from (Gate.from_json(gate) for gate in report["gates"] if gate["name"] not in MEASURED)

@@ -104,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         "check", _check, "run the gates on a package that exists",
         "  forge-batch check exports/horse/export_Horse_UE5.zip\n  forge-batch check thing.glb --json",
     )  # fmt: skip
-    check.add_argument("package", metavar="PACKAGE.zip|MESH.glb", type=Path)
+    check.add_argument("package", metavar="PACKAGE.zip|MESH", type=Path)
     check.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     return top
 

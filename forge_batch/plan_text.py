@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from forge_batch.plan import Plan
 from forge_batch.report import Report
+from forge_batch.stage import Stage
+from forge_batch.stages import STAGES
 
 
 def plan_json(plans: Sequence[Plan], workers: int) -> dict[str, Any]:
@@ -72,3 +75,19 @@ def status_text(report: Report) -> str:
         return "no asset yet: put a manifest into manifests/"
     rows = [[one.asset, one.state, one.package or "-", str(one.failure or "").replace("\n", " / ")] for one in report.assets]
     return table(["asset", "state", "package", "why"], rows)
+
+
+def stage_table() -> str:
+    """Write the README's table of stages, from the stages themselves."""
+    rows = ["| # | stage | what | device | reads | writes |", "|---|---|---|---|---|---|"]
+    for number, stage in enumerate(STAGES, start=1):
+        reads = ", ".join(slot.name if slot.required else f"({slot.name})" for slot in stage.inputs)
+        writes = ", ".join(slot.name for slot in stage.outputs)
+        rows.append(f"| {number} | `{stage.name}` | {_what(stage)} | {stage.device} | {reads} | {writes} |")
+    return "\n".join(rows) + "\n"
+
+
+def _what(stage: Stage[Any]) -> str:
+    """Give the first sentence of a stage's module."""
+    text = sys.modules[stage.run.__module__].__doc__ or ""
+    return " ".join(text.split("\n\n")[0].split()).split(". ")[0].rstrip(".")

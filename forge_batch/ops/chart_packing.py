@@ -101,25 +101,14 @@ def _lay_down(touched, first, boxes, order, page, reach, places):  # pragma: no 
     next_free = np.empty((page, page + 1), np.int32)
     next_free[:] = np.arange(page + 1)
     runs = np.empty((page * page // 2 + page, 3), np.int32)
+    away = len(reach) - 1
     for chart in order:
         width, height = boxes[chart]
-        count = 0
-        for y in range(height):
-            inside = False
-            for x in range(width):
-                cell = touched[first[chart] + y * width + x]
-                if cell and not inside:
-                    runs[count] = y, x, width
-                elif inside and not cell:
-                    runs[count, 2] = x
-                    count += 1
-                inside = cell
-            count += inside
+        count = _find_runs(touched[first[chart] : first[chart + 1]].reshape(height, width), runs)
         left, bottom = _find_place(runs[:count], next_taken, next_free, page - width, page - height)
         if left < 0:
             return False
         places[chart] = left, bottom
-        away = len(reach) - 1
         for k in range(count):
             for dy in range(-away, away + 1):
                 row, wide = bottom + runs[k, 0] + dy, reach[abs(dy)]
@@ -131,6 +120,24 @@ def _lay_down(touched, first, boxes, order, page, reach, places):  # pragma: no 
                 next_taken[row, column] = column if filled else next_taken[row, column + 1]
                 next_free[row, column] = next_free[row, column + 1] if filled else column
     return True
+
+
+@njit(cache=True)
+@no_type_check
+def _find_runs(cells, runs):  # pragma: no cover - compiled
+    """Write the runs of true cells as (row, first column, one past the last), and give their number."""
+    count = 0
+    for y in range(cells.shape[0]):
+        inside = False
+        for x in range(cells.shape[1]):
+            if cells[y, x] and not inside:
+                runs[count] = y, x, cells.shape[1]
+            elif inside and not cells[y, x]:
+                runs[count, 2] = x
+                count += 1
+            inside = cells[y, x]
+        count += inside
+    return count
 
 
 @njit(cache=True)

@@ -20,7 +20,8 @@ def _fine_box() -> Mesh:
     u, v = (a.ravel() for a in np.meshgrid(axis, axis, indexing="ij"))
     i = (np.arange(20)[:, None] * 21 + np.arange(20)).ravel()
     quads = np.concatenate([np.stack([i, i + 21, i + 22], 1), np.stack([i, i + 22, i + 1], 1)])
-    points, faces = [], []
+    points: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
     for k in range(3):
         for side in (-0.5, 0.5):
             face = np.empty((len(u), 3))

@@ -1,0 +1,37 @@
+"""Read a mesh that somebody else wrote."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import trimesh
+
+from forge_batch.errors import StageError
+from forge_batch.ops.mesh import Mesh
+
+KINDS = ("glb", "obj", "ply", "stl")
+
+
+def decode_mesh(data: bytes, kind: str, name: str) -> Mesh:
+    """Give everything in a mesh file as one Mesh with its uv if all parts have one, in the file's own frame and unit.
+
+    Args:
+        data: Content of the file.
+        kind: One of KINDS.
+        name: What to call the file in errors.
+
+    Raises:
+        StageError: The file cannot be read, or holds no triangles.
+    """
+    try:
+        scene = trimesh.load_scene(io.BytesIO(data), file_type=kind, process=False)
+        whole = scene.to_mesh()
+    except Exception as error:
+        raise StageError(f"{name} is not a readable {kind.upper()} ({type(error).__name__})", "export it again") from error
+    if not len(whole.faces):
+        raise StageError(f"{name} holds no triangles", "give a file with a mesh in it")
+    uv = getattr(whole.visual, "uv", None)
+    if uv is not None:
+        uv = np.column_stack([uv[:, 0], 1.0 - uv[:, 1]]).astype(np.float32)  # trimesh counts V upwards
+    return Mesh(np.asarray(whole.vertices, np.float32), np.asarray(whole.faces, np.int32), uv=uv)
