@@ -19,7 +19,7 @@ def test_stage_table_is_the_one_the_stages_give() -> None:
 
 def test_example_manifest_is_accepted() -> None:
     """The README's manifest loads, and means what its comments say."""
-    example = re.search(r"```yaml\n(.*?)```", README, re.S)
+    example = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
     assert example
     resolved = parse_manifest(example[1], file="teddy_bear.yaml").resolved()
     assert resolved["place"]["height_cm"] == 45
@@ -28,6 +28,6 @@ def test_example_manifest_is_accepted() -> None:
 
 def test_first_commands_are_run_and_test() -> None:
     """The README's first two commands are `make run` and `make test`."""
-    block = re.search(r"```sh\n(.*?)```", README, re.S)
+    block = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
     assert block
     assert [line.split("#")[0].strip() for line in block[1].splitlines()] == ["make run", "make test"]
