@@ -3,8 +3,8 @@
 xatlas (MIT) cuts and flattens. What it may leave is mended after it: whole charts that are mirrored are turned over, faces that
 are folded or squashed inside a chart become charts of their own, laid flat without stretch, what lies over another part of its
 own chart is cut out, and every chart is scaled to the area it has in space, so that texel density is the same everywhere. Then
-`chart_packing` packs. xatlas's own packer lost: it pads both sides of a gap and used 20 to 49 % of a page of 1024 texels where
-this one uses 41 to 71 %, took up to three times as long, and once put charts on top of each other.
+`chart_packing` packs. xatlas's own packer lost: it keeps the padding on both sides of a gap and used 22 to 58 % of a page of
+1024 texels where this one uses 51 to 75 % (five objects, 10,000 faces), took longer, and found no place for 1,083 charts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SQUASHED = 0.05
 """A face with less than this share of its fair UV area becomes a chart of its own."""
 
 TRIES = 10
-"""Packings tried for the largest density that fits; each costs 0.02 to 0.2 s at 10,000 faces."""
+"""Packings tried for the largest density that fits; each costs 0.02 to 0.5 s at 10,000 faces."""
 
 ROUNDS = 6
 """Packings after which a page that still has a texel covered twice is given up; from the third on, faces go one by one."""

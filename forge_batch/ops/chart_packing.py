@@ -3,7 +3,7 @@
 Every chart is drawn on a grid of cells, each cell that it so much as touches. Charts are laid down one by one, tallest first,
 each at the lowest and then leftmost place where its cells keep the gap to all cells laid before; so charts cannot overlap,
 whatever their outline, and small ones come to lie in the bays and holes of large ones. The scan jumps over taken cells
-(for every cell the next taken and the next free one to its right are known), so that a page takes hundredths of a second.
+(for every cell the next taken and the next free one to its right are known), so that a page takes 0.02 to 0.5 s.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64, Int
 from numba import njit
 
 CELLS = 1024
-"""Most cells along the page's edge; finer ones gain less than 1 % of density and take twice the time."""
+"""Most cells along the page's edge; 2048 change the density of a page of 2048 texels by -1 to +1 % and double the time."""
 
 
 def place_charts(

@@ -149,12 +149,17 @@ def mean_occlusion(orm: UInt8[np.ndarray, "h w 3"], points: Points) -> float:
 
 
 def count_odd_sizes(maps: Sequence[UInt[np.ndarray, ...]]) -> int:
-    """Count maps that are not square, whose edge is no power of two up to 8192, or whose size is not that of the first."""
+    """Count maps that are not square, whose edge is no power of two up to 8192, or whose size is not that of the first.
+
+    A map of one colour says the same at any size, so its size need not be that of the others: ORM without a bake is small.
+    """
     odd = 0
+    varied = [image.shape[:2] for image in maps if np.any(image != image[0, 0])]
     for image in maps:
         height, width = image.shape[:2]
         sound = height == width and height & (height - 1) == 0 and height <= 8192
-        odd += not (sound and image.shape[:2] == maps[0].shape[:2])
+        fits = not np.any(image != image[0, 0]) or image.shape[:2] == varied[0]
+        odd += not (sound and fits)
     return odd
 
 
