@@ -136,7 +136,8 @@ def _run(options: argparse.Namespace) -> int:
         elif not report.assets:
             _complain("nothing to do: manifests/ holds no manifest")
         elif not report.worked:
-            _complain(f"nothing to do: {len(report.assets)} assets are up to date")
+            count = len(report.assets)
+            _complain(f"nothing to do: {count} {'asset is' if count == 1 else 'assets are'} up to date")
         return FINE if report.ok else FAILED
 
     if not options.watch:

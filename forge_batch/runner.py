@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -56,17 +57,26 @@ def run(
         done += [_closed(content, entry) for entry in batch.values() if not entry.plan.pending]
         for report in done:
             listener.finished(report)
-        chains = [chain for entry in batch.values() if (chain := _chain(content, entry))]
-        for event in executor.run(chains):
-            listener.event(event)
-            if isinstance(event, Finished):
-                entry = batch[event.asset]
-                entry.job = entry.job.with_record(event.record)
-                _save(content, entry)
-                if event.record.key == entry.plan.last.key or event.record.state == "failed":
-                    done.append(_closed(content, entry))
-                    listener.finished(done[-1])
-        write_status(content)
+        chains = []
+        for entry in batch.values():
+            try:
+                chains += _chain(content, entry)
+            except ContentError as error:
+                entry.job = replace(entry.job, failure=Failure.of(error))
+                done.append(AssetReport.of(entry.plan, entry.job))
+                listener.finished(done[-1])
+        with closing(executor.run(chains)) as events:
+            for event in events:
+                listener.event(event)
+                if isinstance(event, Finished):
+                    entry = batch[event.asset]
+                    entry.job = entry.job.with_record(event.record)
+                    _save(content, entry)
+                    if event.record.key == entry.plan.last.key or event.record.state == "failed":
+                        done.append(_closed(content, entry))
+                        listener.finished(done[-1])
+        with suppress(ContentError):  # a disk too full for the status has failed assets to say so
+            write_status(content)
     return Report(tuple(sorted(done, key=lambda one: one.asset)))
 
 
@@ -90,14 +100,14 @@ def _refused(errors: Sequence[Problem]) -> dict[str, list[Problem]]:
     return groups
 
 
-def _chain(content: ContentRepo, entry: _Asset) -> Chain | None:
+def _chain(content: ContentRepo, entry: _Asset) -> list[Chain]:
     """Hand an asset's pending tasks to the executor, with the resolved manifest where stages can read it."""
     pending = entry.plan.pending
     if not pending:
-        return None
+        return []
     content.write(f"work/{entry.plan.manifest_key}/{MANIFEST.filename}", entry.order.manifest.to_yaml().encode())
     work = content.task_folder(pending[0].key).parent
-    return Chain(entry.plan.asset, tuple(TaskSpec.of(task, entry.plan, work) for task in pending), entry.plan.cost.cpu)
+    return [Chain(entry.plan.asset, tuple(TaskSpec.of(task, entry.plan, work) for task in pending), entry.plan.cost.cpu)]
 
 
 def _save(content: ContentRepo, entry: _Asset) -> None:

@@ -216,7 +216,7 @@ def test_run_without_work_says_so(content: Path, capsys: pytest.CaptureFixture[s
     """When all is made, run ends with 0 and one line on stderr; with --json it prints one document on stdout."""
     make(content)
     code, out, err = call(capsys, "run", "--content", content)
-    assert (code, out, err) == (0, "", "nothing to do: 1 assets are up to date\n")
+    assert (code, out, err) == (0, "", "nothing to do: 1 asset is up to date\n")
     code, out, err = call(capsys, "run", "--content", content, "--json")
     (crate,) = one_document(out)["assets"]
     assert (code, err) == (0, "")

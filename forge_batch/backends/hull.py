@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from forge_batch.backends.contract import BackendInfo
+from forge_batch.backends.catalog import CATALOG
 from forge_batch.errors import StageError
 from forge_batch.ops.bleed import bleed_colors
 from forge_batch.ops.camera import Camera
@@ -33,7 +33,7 @@ from forge_batch.ops.view_alignment import align_views
 from forge_batch.ops.view_weights import fill_unseen, view_weights
 from forge_batch.ops.visual_hull import Grid, hull_bounds, hull_field, spread
 
-info = BackendInfo(name="hull", revision="1", licence="MIT", commercial=True, territory="worldwide")
+info = CATALOG["hull"]
 
 CELLS = {"fast": 128, "balanced": 192, "hero": 256}
 """Cells along the longest side by quality."""

@@ -5,7 +5,7 @@ Tasks cross process borders as names and paths, never as meshes or tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,10 +75,11 @@ Event = Progress | Finished
 class Executor(Protocol):
     """Run chains of tasks."""
 
-    def run(self, chains: Sequence[Chain]) -> Iterator[Event]:
+    def run(self, chains: Sequence[Chain]) -> Generator[Event, None, None]:
         """Run every chain, a chain's tasks one after another until one fails, and yield what happens.
 
         A finished task's outputs and record lie in its folder before its event is yielded, so nothing is lost when the
         caller or the executor is killed. An error never leaves this method: it comes as a failed record.
+        Closing the generator stops what still runs.
         """
         ...

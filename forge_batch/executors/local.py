@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -46,7 +46,7 @@ class LocalExecutor(Executor):
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def run(self, chains: Sequence[Chain]) -> Iterator[Event]:
+    def run(self, chains: Sequence[Chain]) -> Generator[Event, None, None]:
         waiting = deque(sorted(chains, key=lambda chain: -chain.cost))
         running: list[_Worker] = []
         try:

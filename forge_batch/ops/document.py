@@ -16,6 +16,7 @@ h1 { font-size: 1.6rem; margin: .5rem 0; } h2 { font-size: 1.15rem; margin: 2rem
 img { max-width: 100%; height: auto; border-radius: .4rem; } .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
+table { overflow-wrap: break-word; }
 th { color: var(--dim); font-weight: 600; }
 pre { overflow-x: auto; font-size: .85rem; padding: .6rem; border: 1px solid var(--line); }
 .pass { color: var(--pass); } .warn { color: var(--warn); } .fail { color: var(--fail); } .not_tested { color: var(--dim); }

@@ -17,7 +17,9 @@ from forge_batch.ops.writable import check_surface
 BASE_COLOR, NORMAL, ORM = "base_color", "normal", "orm"
 
 
-def encode_glb(name: str, mesh: Mesh, textures: Mapping[str, bytes], material: str) -> bytes:
+def encode_glb(
+    name: str, mesh: Mesh, textures: Mapping[str, bytes], material: str, image_names: Mapping[str, str] | None = None
+) -> bytes:
     """Give the bytes of a GLB with one mesh, one material and its PNGs inside; same input, same bytes.
 
     Args:
@@ -25,6 +27,8 @@ def encode_glb(name: str, mesh: Mesh, textures: Mapping[str, bytes], material: s
         mesh: In metres, +Y up, with uv (origin top left), normals and tangents.
         textures: PNG bytes by `base_color` (sRGB), `normal` (OpenGL, Y+), `orm` (occlusion, roughness, metallic), any missing.
         material: Name of the material.
+        image_names: Names of the images, from which engines name texture assets, by the keys of `textures`; a key without
+            one names its image itself.
 
     Raises:
         ValueError: The mesh lacks uv, normals or tangents, or is degenerate, see check_surface (a bug of the caller).
@@ -42,7 +46,7 @@ def encode_glb(name: str, mesh: Mesh, textures: Mapping[str, bytes], material: s
         TEXCOORD_0=blob.add_vectors(mesh.uv),
     )
     indices = blob.add_indices(mesh.faces)
-    file.materials = [_material(blob, textures, material)]
+    file.materials = [_material(blob, textures, material, image_names or {})]
     file.meshes = [gltf.Mesh(name=name, primitives=[gltf.Primitive(attributes=attributes, indices=indices, material=0)])]
     file.nodes = [gltf.Node(name=name, mesh=0)]
     file.scenes = [gltf.Scene(nodes=[0])]
@@ -98,12 +102,16 @@ class _Blob:
         self.file.images.append(gltf.Image(name=name, bufferView=self.add_view(png), mimeType="image/png"))
         if not self.file.samplers:
             self.file.samplers = [gltf.Sampler(magFilter=gltf.LINEAR, minFilter=gltf.LINEAR_MIPMAP_LINEAR)]
-        self.file.textures.append(gltf.Texture(sampler=0, source=len(self.file.images) - 1))
+        self.file.textures.append(gltf.Texture(name=name, sampler=0, source=len(self.file.images) - 1))
         return len(self.file.textures) - 1
 
 
-def _material(blob: _Blob, textures: Mapping[str, bytes], name: str) -> gltf.Material:
-    index = {kind: blob.add_texture(kind, textures[kind]) for kind in (BASE_COLOR, NORMAL, ORM) if kind in textures}
+def _material(blob: _Blob, textures: Mapping[str, bytes], name: str, image_names: Mapping[str, str]) -> gltf.Material:
+    index = {
+        kind: blob.add_texture(image_names.get(kind, kind), textures[kind])
+        for kind in (BASE_COLOR, NORMAL, ORM)
+        if kind in textures
+    }
     pbr = gltf.PbrMetallicRoughness(metallicFactor=1.0 if ORM in index else 0.0, roughnessFactor=1.0 if ORM in index else 0.7)
     material = gltf.Material(name=name, pbrMetallicRoughness=pbr, alphaCutoff=None)
     if BASE_COLOR in index:

@@ -111,7 +111,8 @@ def report_html(summary: Summary, preview: bytes, licence: str) -> str:
         [
             ("size in Unreal, X Y Z", " x ".join(f"{side:g}" for side in summary.size) + " cm"),
             ("textures", f"{summary.texture_size} px: base colour, normal (DirectX in the zip, OpenGL in the GLB), ORM"),
-            ("collision", f"{len(summary.hulls)} convex hulls, at most {max(summary.hulls, default=0)} vertices each"),
+            ("collision", _collision(summary.hulls)),
+            ("cut out by", ", ".join(f"{view}: {how}" for view, how in sorted(summary.cutouts["methods"].items()))),
             ("made by", f"{summary.source['backend']} {summary.source['revision']}, seed {summary.source['seed']}"),
         ]
     )
@@ -124,3 +125,11 @@ def report_html(summary: Summary, preview: bytes, licence: str) -> str:
     page.heading("Quality gates")
     page.table(HEAD, gate_rows(summary.gates))
     return page.to_html()
+
+
+def _collision(hulls: Sequence[int]) -> str:
+    """Say how many hulls of how many vertices there are."""
+    if not hulls:
+        return "none in the files: Unreal wraps a simple shape round the mesh"
+    count = "1 convex hull" if len(hulls) == 1 else f"{len(hulls)} convex hulls"
+    return f"{count}, at most {max(hulls)} vertices each"

@@ -6,7 +6,8 @@ centimetres, whose Y Unreal then negates. Unreal reads glTF as (X, Z, Y) x 100, 
 (x, y, z) = (z, y, -x) of the house. Both land on (z, -x, y) of the house: front on +X. Both maps are rotations (and a scale),
 so windings and tangent signs stay as they are.
 
-FBX goes with the DirectX normal map (green down), the GLB with the OpenGL one, as glTF demands: two files, two conventions.
+FBX goes with the DirectX normal map (green down), the GLB with the OpenGL one, as glTF demands: two files, two conventions, and
+two names, so that importing both into one folder overwrites neither.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def package_files(asset: Asset) -> dict[str, bytes]:
         f"M_{title}",
         {kind: name for kind, name in kinds.items() if files[name] is not None},
     )
-    glb = encode_glb(f"SM_{title}", turned(asset.lods[0], GLB_AXES, 1.0), textures, f"M_{title}")
+    images = {BASE_COLOR: f"T_{title}_BC", NORMAL: f"T_{title}_N_GL", ORM: f"T_{title}_ORM"}
+    glb = encode_glb(f"SM_{title}", turned(asset.lods[0], GLB_AXES, 1.0), textures, f"M_{title}", images)
     models = {f"SM_{title}.fbx": encode_fbx(scene), f"SM_{title}.glb": glb}
     return {**models, **{name: png for name, png in files.items() if png is not None}}
 

@@ -103,7 +103,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="export",
-    version=1,
+    version=2,
     device="cpu",
     inputs=(
         MESH,

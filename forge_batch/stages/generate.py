@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from pydantic import Field
 
 from forge_batch.artifacts import CUTOUTS, MESH, SOURCE_MESH
+from forge_batch.backends.catalog import CATALOG
 from forge_batch.errors import BackendUnavailable, StageError
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, StageParams
 
@@ -81,10 +82,7 @@ def load_generator(name: str) -> Generator:
 
 def _revision(params: Params) -> str:
     """Give the pinned revision; a generator that is not installed cannot have made anything, so its name will do."""
-    try:
-        return load_generator(params.backend).info.revision
-    except BackendUnavailable:
-        return params.backend
+    return CATALOG[params.backend].revision if params.backend in CATALOG else params.backend
 
 
 def _cost(params: Params) -> Cost:

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from forge_batch.artifacts import (
+    BASE_COLOR_MAP,
+    CUTOUTS,
+    GATES,
+    HULLS,
+    LODS,
+    MANIFEST,
+    MESH,
+    NORMAL_MAP,
+    ORM_MAP,
+    PACKAGE,
+    PACKAGE_REPORT,
+    PREVIEW,
+    SOURCE_MESH,
+    Slot,
+)
+from forge_batch.gates import Gate
+from forge_batch.ops.image_file import write_png
+from forge_batch.ops.mesh import Mesh, save_arrays, save_mesh, save_meshes
+from forge_batch.ops.source import SourceMesh, save_source
+from forge_batch.stage import StageContext
+from forge_batch.stages.export import Params, stage
+from tests import winged_box
+from tests.readers import ask_ufbx, validate_glb
+
+HEIGHT = 180.0
+MODELS = {"SM_OddThing.fbx", "SM_OddThing.glb"}
+TEXTURES = {"T_OddThing_BC.png", "T_OddThing_N.png", "T_OddThing_ORM.png"}
+PAPERS = {"LICENSES.txt", "manifest.yaml", "report.html", "report.json"}
+HOSTILE = "</td><script>alert(1)</script>"
+META = {"backend": "hull", "revision": "1", "licence": "MIT", "commercial": True, "territory": "worldwide", "seed": 7}
+
+
+def placed(mesh: Mesh) -> Mesh:
+    """Scale the winged box, 0.8 m high with its feet at 0, to the height of a person."""
+    return replace(mesh, vertices=mesh.vertices * np.float32(HEIGHT / 80))
+
+
+def everything(folder: Path) -> dict[str, Path]:
+    """Write each slot the stage reads, and give their files by slot name."""
+    lods = [placed(mesh) for mesh in winged_box.levels()]
+    paths = {
+        slot.name: folder / slot.filename
+        for slot in (MESH, LODS, HULLS, NORMAL_MAP, BASE_COLOR_MAP, ORM_MAP, GATES, SOURCE_MESH, CUTOUTS, MANIFEST)
+    }
+    save_mesh(paths["mesh"], lods[0], {"texture_size": 64, "padding": 2})
+    save_meshes(paths["lods"], {f"lod{k}": mesh for k, mesh in enumerate(lods)}, {"screen_sizes": [1.0, 0.5, 0.25]})
+    save_meshes(paths["hulls"], {f"hull{k:02d}": placed(hull) for k, hull in enumerate(winged_box.hulls())})
+    write_png(paths["normal_map"], np.full((64, 64, 3), (32768, 32768, 65535), np.uint16))
+    write_png(paths["base_color_map"], np.full((64, 64, 3), (200, 40, 40), np.uint8))
+    write_png(paths["orm_map"], np.full((64, 64, 3), (255, 180, 0), np.uint8))
+    gates = [
+        Gate("watertight", 0, 0, "edges", "pass", "open edges"),
+        Gate("texel_density", None, 1, "px/m", "not_tested", HOSTILE),
+    ]
+    paths["gates"].write_text(json.dumps([gate.to_json() for gate in gates]))
+    body = placed(winged_box.BODY)
+    ones = np.ones(len(body.vertices), np.float32)
+    save_source(paths["source_mesh"], SourceMesh(body, np.full((len(ones), 3), 0.5, np.float32), 0 * ones, ones, ones), META)
+    cutout = np.zeros((32, 32, 4), np.uint8)
+    cutout[4:28, 8:24] = (200, 40, 40, 255)
+    save_arrays(paths["cutouts"], {"front": cutout}, {"methods": {"front": "alpha"}, "cameras": {}, "model": None})
+    paths["manifest"].write_text("asset: odd_thing\nplace: {height_cm: 180}\n")
+    return paths
+
+
+def export(inputs: Mapping[str, Path], folder: Path) -> dict[str, bytes]:
+    """Run the stage and give the files of its package."""
+    folder.mkdir()
+    licence = folder.parent / "LICENSE.txt"
+    licence.write_text("Author: Somebody\n")
+    stage.run(StageContext("odd_thing", Params(), 0, {"license": licence}, inputs, folder))
+    assert {path.name for path in folder.iterdir()} == {slot.filename for slot in (PACKAGE, PREVIEW, PACKAGE_REPORT)}
+    with zipfile.ZipFile(folder / PACKAGE.filename) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def without(inputs: Mapping[str, Path], *slots: Slot) -> dict[str, Path]:
+    """Leave slots unfilled."""
+    return {name: path for name, path in inputs.items() if name not in {slot.name for slot in slots}}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Make the inputs once."""
+    return everything(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="module")
+def package(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Make the full package once."""
+    return export(inputs, tmp_path_factory.mktemp("export") / "task")
+
+
+def test_a_package_holds_models_textures_and_papers(package: dict[str, bytes]) -> None:
+    """Nothing is missing and nothing else is in it; the manifest is the very file that was resolved."""
+    assert package.keys() == MODELS | TEXTURES | PAPERS
+    assert package["manifest.yaml"] == b"asset: odd_thing\nplace: {height_cm: 180}\n"
+
+
+def test_a_person_of_180_cm_is_180_cm_in_the_fbx_and_stands_on_the_ground(package: dict[str, bytes], tmp_path: Path) -> None:
+    """Ufbx finds 48, 36 and 12 triangles, two hulls, Z from 0 to 180 in centimetres, and the report says the same size."""
+    path = tmp_path / "SM_OddThing.fbx"
+    path.write_bytes(package["SM_OddThing.fbx"])
+    read = ask_ufbx(path)
+    assert read["unit_metres"] == 0.01
+    assert [mesh["triangles"] for mesh in read["meshes"]] == [48, 36, 12, 12, 12]
+    points = np.array(read["meshes"][0]["positions"])
+    assert points[:, 2].min() == pytest.approx(0, abs=1e-4)
+    assert points[:, 2].max() == pytest.approx(HEIGHT, abs=1e-3)
+    size = json.loads(package["report.json"])["size_cm"]
+    np.testing.assert_allclose(size, np.ptp(points, axis=0), atol=0.01)
+
+
+@pytest.mark.node
+def test_the_glb_passes_the_validator(package: dict[str, bytes], tmp_path: Path) -> None:
+    """No error, no warning, LOD0's 48 triangles and one material."""
+    path = tmp_path / "SM_OddThing.glb"
+    path.write_bytes(package["SM_OddThing.glb"])
+    report = validate_glb(path)
+    assert (report["issues"]["numErrors"], report["issues"]["numWarnings"]) == (0, 0)
+    assert (report["info"]["totalTriangleCount"], report["info"]["materialCount"]) == (48, 1)
+
+
+def test_textures_are_8_bit_rgb_with_directx_green(package: dict[str, bytes]) -> None:
+    """Each is 64 x 64 RGB; base colour and ORM are unchanged, the flat normal has green 127 instead of 128."""
+    found = {name: Image.open(io.BytesIO(package[name])) for name in TEXTURES}
+    assert {(image.mode, image.size) for image in found.values()} == {("RGB", (64, 64))}
+    assert found["T_OddThing_BC.png"].getpixel((9, 9)) == (200, 40, 40)
+    assert found["T_OddThing_ORM.png"].getpixel((9, 9)) == (255, 180, 0)
+    assert found["T_OddThing_N.png"].getpixel((9, 9)) == (128, 127, 255)
+
+
+def test_the_same_inputs_give_the_same_bytes(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """Two runs in different folders write equal packages, previews and reports."""
+    for name in ("one", "two"):
+        export(inputs, tmp_path / name)
+    for slot in stage.outputs:
+        assert (tmp_path / "one" / slot.filename).read_bytes() == (tmp_path / "two" / slot.filename).read_bytes()
+
+
+def test_the_report_can_be_checked_against_the_package(package: dict[str, bytes]) -> None:
+    """It gives size and sha256 of every other file but its own page, the manifest's hash, who made it, and the gates."""
+    report = json.loads(package["report.json"])
+    assert report["files"].keys() == package.keys() - {"report.json", "report.html"}
+    for name, facts in report["files"].items():
+        assert facts == {"bytes": len(package[name]), "sha256": hashlib.sha256(package[name]).hexdigest()}
+    assert report["manifest_sha256"] == hashlib.sha256(package["manifest.yaml"]).hexdigest()
+    assert report["generator"] == META
+    assert report["triangles"] == [48, 36, 12]
+    assert [gate["result"] for gate in report["gates"]] == ["pass", "not_tested"]
+
+
+def test_the_page_shows_hostile_text_as_text(package: dict[str, bytes]) -> None:
+    """A gate's note that holds markup is escaped, and the page says that one gate was not tested."""
+    page = package["report.html"].decode()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "1 pass, 1 not tested" in page
+
+
+def test_licences_quote_those_of_the_images(package: dict[str, bytes]) -> None:
+    """LICENSES.txt says that the asset may be sold, and holds the images' licence."""
+    text = package["LICENSES.txt"].decode()
+    assert "may be sold" in text
+    assert "Author: Somebody" in text
+
+
+def test_a_package_does_without_what_was_switched_off(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """Without LODs, hulls, maps and gates there is one mesh, no texture, and the page admits that nothing was measured."""
+    bare = without(inputs, LODS, HULLS, NORMAL_MAP, BASE_COLOR_MAP, ORM_MAP, GATES)
+    package = export(bare, tmp_path / "task")
+    assert package.keys() == MODELS | PAPERS
+    path = tmp_path / "SM_OddThing.fbx"
+    path.write_bytes(package["SM_OddThing.fbx"])
+    read = ask_ufbx(path)
+    assert [mesh["name"] for mesh in read["meshes"]] == ["SM_OddThing"]
+    assert read["textures"] == {}
+    assert "no quality gate was measured" in package["report.html"].decode()
