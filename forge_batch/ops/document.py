@@ -21,6 +21,15 @@ th { color: var(--dim); font-weight: 600; }
 pre { overflow-x: auto; font-size: .85rem; padding: .6rem; border: 1px solid var(--line); }
 .pass { color: var(--pass); } .warn { color: var(--warn); } .fail { color: var(--fail); } .not_tested { color: var(--dim); }
 .state { font-weight: 600; white-space: nowrap; }
+@media (max-width: 40rem) {
+  .rows thead { display: none; }
+  .rows tr { display: flex; flex-wrap: wrap; padding: .35rem 0; border-bottom: 1px solid var(--line); }
+  .rows td { border: 0; padding: .1rem .8rem .1rem 0; }
+  .rows td:first-child { font-weight: 600; }
+  .rows td:nth-child(n+3) { flex-basis: 100%; }
+  .rows td:nth-child(n+3)::before { content: attr(data-head) ": "; color: var(--dim); }
+  .rows td:empty { display: none; }
+}
 """
 
 
@@ -39,10 +48,14 @@ class Document:
         self.parts.append(f'<p class="{state}">{escape(text)}</p>' if state in STATES else f"<p>{escape(text)}</p>")
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Add a table; a cell that is a gate result (pass, warn, fail, not_tested) is coloured and spelt out."""
+        """Add a table; a cell that is a gate result (pass, warn, fail, not_tested) is coloured and spelt out.
+
+        On a phone a table of more than three columns becomes a list, each value below its column's name.
+        """
         cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-        body = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
-        self.parts.append(f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>')
+        body = "".join("<tr>" + "".join(_cell(*pair) for pair in zip(row, head, strict=True)) + "</tr>" for row in rows)
+        kind = ' class="rows"' if len(head) > 3 else ""
+        self.parts.append(f'<div class="wide"><table{kind}><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>')
 
     def facts(self, rows: Sequence[tuple[str, str]]) -> None:
         """Add name and value pairs."""
@@ -68,7 +81,8 @@ class Document:
         return f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n'
 
 
-def _cell(text: str) -> str:
+def _cell(text: str, head: str) -> str:
+    label = f'data-head="{escape(head)}"'
     if text in STATES:
-        return f'<td class="state {text}">{STATES[text]}</td>'
-    return f"<td>{escape(text)}</td>"
+        return f'<td class="state {text}" {label}>{STATES[text]}</td>'
+    return f"<td {label}>{escape(text)}</td>"
