@@ -75,3 +75,11 @@ def _ask(command: list[str]) -> dict[str, Any]:
     assert done.returncode == 0, f"{Path(command[1]).name} ended with {done.returncode}: {done.stderr[-2000:]}"
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def chromium() -> str:
+    """Give the path of chromium, or skip the test."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    return path
