@@ -251,6 +251,11 @@ def _shrunk(asset: Asset, name: str) -> Asset:
     return replace(asset, lods={**asset.lods, name: smaller})
 
 
+def _gradient(size: int) -> np.ndarray:
+    """Make an 8-bit map (size, size, 3) that differs from column to column."""
+    return np.tile(np.arange(size, dtype=np.uint8)[None, :, None], (size, 1, 3))
+
+
 def _painted(asset: Asset) -> Asset:
     """Base color bright where the page's third row of cube sides looks up: the side on +Y white, that on -Y dark."""
     color = asset.base_color.copy()
@@ -289,7 +294,7 @@ DEFECTS: dict[str, tuple[Callable[[Asset], Asset], str, str]] = {
     ),
     "no occlusion": (lambda a: replace(a, orm=a.orm * np.uint8([0, 1, 1])), "occlusion_present", "fail"),
     "an odd texture": (lambda a: replace(a, base_color=a.base_color[:500, :500].copy()), "texture_sizes", "fail"),
-    "a smaller texture": (lambda a: replace(a, base_color=a.base_color[:256, :256].copy()), "texture_sizes", "fail"),
+    "a smaller texture": (lambda a: replace(a, base_color=_gradient(256), orm=_gradient(128)), "texture_sizes", "fail"),
     "a black base color": (lambda a: replace(a, base_color=a.base_color // 8), "albedo_range", "warn"),
     "painted light": (_painted, "baked_light", "warn"),
     "a dented hull": (_dented, "collision_convexity", "fail"),
