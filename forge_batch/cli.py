@@ -172,7 +172,7 @@ def _plan(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(plan_json(found, settings.load().workers))
     else:
-        print(plan_text(found, settings.load().workers))  # noqa: T201
+        print(plan_text(found, settings.load().workers))
     return FAILED if errors else FINE
 
 
@@ -185,7 +185,7 @@ def _status(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(report.to_json())
     else:
-        print(status_text(report))  # noqa: T201
+        print(status_text(report))
     return FINE if report.ok else FAILED
 
 
@@ -200,7 +200,7 @@ def _init(options: argparse.Namespace) -> int:
     from forge_batch.content.scaffold import init
 
     for line in init(options.folder):
-        print(line)  # noqa: T201
+        print(line)
     return FINE
 
 
@@ -211,16 +211,16 @@ def _check(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(verdict.to_json())
     else:
-        print(verdict.to_text())  # noqa: T201
+        print(verdict.to_text())
     return FINE if verdict.ok else FAILED
 
 
 def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201
+    print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _complain(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201
+    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -68,7 +66,6 @@ class Terminal:
         )
         self.tasks: dict[str, TaskID] = {}
         self.plans: dict[str, Plan] = {}
-        self.started = time.monotonic()
 
     def planned(self, plans: Sequence[Plan], problems: Sequence[Problem]) -> None:
         for problem in problems:
@@ -123,21 +120,3 @@ class Terminal:
 
     def _say(self, line: str, style: str | None = None) -> None:
         self.console.print(line, style=style, markup=False)
-
-
-class Silent:
-    """Follow a run and say nothing."""
-
-    def planned(self, plans: Sequence[Plan], problems: Sequence[Problem]) -> None:
-        """Ignore."""
-
-    def event(self, event: Event) -> None:
-        """Ignore."""
-
-    def finished(self, asset: AssetReport) -> None:
-        """Ignore."""
-
-
-def warn(line: str) -> None:
-    """Print one line to stderr."""
-    print(line, file=sys.stderr)  # noqa: T201
