@@ -16,7 +16,7 @@ from forge_batch.artifacts import MANIFEST, PACKAGE, PREVIEW
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec
-from forge_batch.intake import Order, take_in
+from forge_batch.intake import Intake, Order, take_in
 from forge_batch.jobs import Failure, Job
 from forge_batch.packages.names import package_name
 from forge_batch.plan import Plan, plan
@@ -76,7 +76,7 @@ def run(
                         done.append(_closed(content, entry))
                         listener.finished(done[-1])
         with suppress(ContentError):  # a disk too full for the status has failed assets to say so
-            write_status(content)
+            write_status(content, intake if asset is None else take_in(content.root))
     return Report(tuple(sorted(done, key=lambda one: one.asset)))
 
 
@@ -148,15 +148,18 @@ def plans(content: ContentRepo, asset: str | None = None) -> tuple[list[Plan], t
 
 def standing(content: ContentRepo, asset: str | None = None) -> Report:
     """Say how every asset stands, without working on any."""
-    intake = take_in(content.root, asset)
+    return _standing(content, take_in(content.root, asset))
+
+
+def _standing(content: ContentRepo, intake: Intake) -> Report:
     assets = [AssetReport.refused(name, problems) for name, problems in _refused(intake.errors).items()]
     entries = [look_up(content, order) for order in intake.orders]
     assets += [AssetReport.standing(entry.plan, entry.job) for entry in entries]
     return Report(tuple(sorted(assets, key=lambda one: one.asset)))
 
 
-def write_status(content: ContentRepo) -> None:
+def write_status(content: ContentRepo, intake: Intake) -> None:
     """Leave what `standing` says in state/, for the page and for people."""
-    report = standing(content)
+    report = _standing(content, intake)
     content.write("state/status.json", json.dumps(report.to_json(), indent=1).encode())
     content.write("state/STATUS.md", status_markdown(report).encode())
