@@ -12,6 +12,7 @@ from forge_batch.image_sets import SUFFIXES
 from forge_batch.layers import ALIAS, ALIASED, shorthand_words
 from forge_batch.manifest_model import VERSION, Manifest, ManifestDocument, stage_description
 from forge_batch.presets import built_in_names
+from forge_batch.stage import group_title
 from forge_batch.stages import STAGES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -89,19 +90,21 @@ def reference_markdown() -> str:
     rows += [_row(name, fields["properties"][name], fields) for name in Manifest.model_fields]
     for stage in STAGES:
         section = subschema(fields, [stage.name])
-        rows += ["", f"### {stage.name}", ""]
+        says = stage_description(stage) if section.get("properties") else "No fields: it always runs, the same way."
+        rows += ["", f"### {stage.name}", "", f"*{group_title(stage.group)}.* {says}", ""]
         words = [f"`{word}`" for word in shorthand_words(stage.params) if isinstance(word, str)]
         if words:
             rows += [f"`{stage.name}:` also takes {' or '.join(words)} by itself.", ""]
         if not section.get("properties"):
-            rows.append("No fields: it always runs, the same way.")
+            rows.pop()
             continue
         rows += ["| field | takes | default | meaning |", "| --- | --- | --- | --- |"]
         rows += [_row(name, field, fields, f"{stage.name}.{name}") for name, field in section["properties"].items()]
     return "\n".join(rows) + "\n"
 
 
-_DEFAULTS = {"forge": "**required**", "asset": "the file's name", "images": "the asset's name"}
+_DEFAULTS = {"asset": "the file's name", "images": "the asset's name"}
+_REQUIRED = ("forge", "place.height_cm")
 _TAKES = {
     "asset": "a name: a-z, 0-9 and _, at most 48, a letter first",
     "preset": "the name of a preset",
@@ -110,12 +113,17 @@ _TAKES = {
 
 
 def _row(name: str, field: Mapping[str, Any], fields: dict[str, Any], path: str = "") -> str:
-    default = _DEFAULTS.get(path or name) or (f"`{_text(field['default'])}`" if "default" in field else "**required**")
-    if field.get("default") == "":
-        default = "empty"
+    default = _DEFAULTS.get(path or name) or field.get("x-default") or _default(path or name, field)
     takes = _TAKES.get(path or name) or allowed(field, fields)
     meaning = field.get("description", "")
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{name}`", takes, default, meaning)) + " |"
+
+
+def _default(path: str, field: Mapping[str, Any]) -> str:
+    if path in _REQUIRED:
+        return "**required**"
+    default = field.get("default")
+    return f"`{_text(default)}`" if default not in ({}, "", None) or "anyOf" in field else "empty"
 
 
 def _text(value: Any) -> str:
@@ -123,4 +131,4 @@ def _text(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
         return f"[{', '.join(_text(item) for item in value)}]"
-    return "{}" if value == {} else f"{value}"
+    return f"{value}"

@@ -10,13 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from forge_batch.artifacts import Slot
 
 Device = Literal["cpu", "gpu"]
+Group = Literal["generation", "post_processing", "rigging", "export"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+"""How presets, `explain` and the documentation sort the stages for people."""
+
+
+def group_title(group: Group) -> str:
+    """Write a group's name as a heading."""
+    return group.replace("post_", "post-").capitalize()
+
+
 Metrics = dict[str, Any]
 """What a stage measured: JSON values by name; units stand in the name when they are not the house unit."""
 
@@ -25,6 +35,20 @@ class StageParams(BaseModel):
     """Hold what a manifest may say to one stage. Unknown keys are refused; every field has a unit, a range and a default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    implied: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
+    """What one word stands for: by field and by its value, the other fields that it sets unless they are written."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out(cls, data: Any) -> Any:
+        """Fill in the fields that a word implies."""
+        if not isinstance(data, dict):
+            return data
+        for field_name, words in cls.implied.items():
+            word = data.get(field_name, cls.model_fields[field_name].default)
+            data = {**(words.get(word, {}) if isinstance(word, str) else {}), **data}
+        return data
 
     @property
     def on(self) -> bool:
@@ -109,6 +133,7 @@ class Stage(Generic[P]):
         run: Do the work and return what was measured. Same inputs, params and seed give the same bytes on a CPU.
             Raises StageError, GateFailed or BackendUnavailable; anything else is a bug.
         revision: What else the result depends on, as text: the backend's pinned revision for learned models.
+        group: Where people look for it.
     """
 
     name: str
@@ -120,3 +145,4 @@ class Stage(Generic[P]):
     cost: Callable[[P], Cost]
     run: Callable[[StageContext[P]], Metrics]
     revision: Callable[[P], str] = lambda _: ""
+    group: Group = "post_processing"

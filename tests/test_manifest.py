@@ -25,7 +25,7 @@ from forge_batch.manifest import (
     title,
 )
 from forge_batch.problem_text import render_problem
-from forge_batch.stage import Cost, Stage, StageParams, Switchable
+from forge_batch.stage import GROUPS, Cost, Stage, StageParams, Switchable
 from forge_batch.stages import STAGES
 
 HERE = Path(__file__).parent
@@ -232,6 +232,31 @@ def test_every_built_in_preset_is_sound(name: str) -> None:
     assert manifest.preset == name
     assert name.startswith(manifest.kind)
     assert not manifest.resolved()["rig"]["enabled"]
+
+
+@pytest.mark.parametrize("path", sorted(presets.FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_built_in_preset_is_sorted_by_groups(path: Path) -> None:
+    """In a preset's file each stage stands under the name of its group."""
+    group = ""
+    stages = {stage.name: stage for stage in STAGES}
+    for line in path.read_text().splitlines():
+        if line.startswith("# ") and line[2:].split(":")[0].replace("-", "_") in GROUPS:
+            group = line[2:].split(":")[0].replace("-", "_")
+        if (name := line.split(":")[0]) in stages:
+            assert stages[name].group == group, line
+
+
+@pytest.mark.parametrize(("word", "resolution", "steps"), [("fast", 512, 8), ("balanced", 1024, 12), ("hero", 1536, 16)])
+def test_quality_stands_for_resolution_and_steps(word: str, resolution: int, steps: int) -> None:
+    """One word sets four fields, and a field that is written stays as it was written."""
+    generate = parse_manifest(f"{LEAST}generate: {{quality: {word}}}\n").resolved()["generate"]
+    assert (generate["resolution"], *(generate[f"{name}_steps"] for name in ("structure", "shape", "texture"))) == (
+        resolution, steps, steps, steps,
+    )  # fmt: skip
+    assert parse_manifest(f"{LEAST}generate: {{quality: {word}, shape_steps: 20}}\n").resolved()["generate"] == {
+        **generate,
+        "shape_steps": 20,
+    }
 
 
 def test_the_five_presets_come_with_the_product() -> None:

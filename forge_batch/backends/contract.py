@@ -15,6 +15,7 @@ class BackendInfo:
         licence: SPDX name, or the licence's own title.
         commercial: Whether results may be sold.
         territory: Where it may be used: `worldwide`, or the licence's exclusion in words.
+        excluded: Countries (ISO 3166, two letters) where the licence does not hold.
         fetch: The command that brings it, empty if nothing is to be fetched.
     """
 
@@ -23,4 +24,5 @@ class BackendInfo:
     licence: str
     commercial: bool
     territory: str
+    excluded: frozenset[str] = frozenset()
     fetch: str = ""

@@ -15,6 +15,7 @@ from forge_batch.errors import Problem
 from forge_batch.yaml_file import read_yaml
 from forge_batch.yaml_value import Entry, Place, Value
 
+FOLDER = Path(__file__).parent
 DEFAULT = "prop_UE5_standard"
 MAX_CHAIN = 8
 BUILT_IN = "preset:"
@@ -28,7 +29,7 @@ _NOT_HERE = ("asset", "images", "preset", "notes", "seed", "priority")
 
 def built_in_names() -> list[str]:
     """List the presets that come with the product."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.yaml"))
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Presets:
     def _find(self, name: str) -> tuple[Path | None, str]:
         if not _NAME.fullmatch(name):
             return None, ""
-        built_in = Path(__file__).parent / f"{name}.yaml"
+        built_in = FOLDER / f"{name}.yaml"
         if built_in.is_file():
             return built_in, BUILT_IN + name
         if self.content is not None:

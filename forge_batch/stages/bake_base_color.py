@@ -42,6 +42,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="bake_base_color",
+    group="post_processing",
     version=1,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),

@@ -40,6 +40,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="bake_normal",
+    group="post_processing",
     version=1,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),

@@ -45,6 +45,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="bake_occlusion",
+    group="post_processing",
     version=1,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),

@@ -65,6 +65,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="build_collision",
+    group="export",
     version=1,
     device="cpu",
     inputs=(MESH,),

@@ -66,6 +66,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="build_lods",
+    group="export",
     version=2,
     device="cpu",
     inputs=(MESH,),

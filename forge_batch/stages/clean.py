@@ -62,6 +62,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="clean",
+    group="post_processing",
     version=1,
     device="cpu",
     inputs=(MESH,),

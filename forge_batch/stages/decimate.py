@@ -51,6 +51,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="decimate",
+    group="post_processing",
     version=2,
     device="cpu",
     inputs=(MESH,),

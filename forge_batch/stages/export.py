@@ -103,6 +103,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="export",
+    group="export",
     version=2,
     device="cpu",
     inputs=(

@@ -8,7 +8,8 @@ backends with `info` and `generate`, and one line in GENERATORS.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 
 from pydantic import Field
 
@@ -36,6 +37,21 @@ GENERATORS = {
 _CPU = {"fast": 4.0, "balanced": 8.0, "hero": 16.0}
 """Seconds of hull on two laptop cores by quality, measured by benchmarks/hull.py and rounded up."""
 
+Steps = Annotated[int, Field(ge=1, le=50)]
+
+
+def _fineness(resolution: int, steps: int) -> dict[str, int]:
+    return {"resolution": resolution, "structure_steps": steps, "shape_steps": steps, "texture_steps": steps}
+
+
+QUALITIES = {"fast": _fineness(512, 8), "balanced": _fineness(1024, 12), "hero": _fineness(1536, 16)}
+"""What each word of `quality` stands for."""
+
+
+def _by_quality(field: dict[str, Any]) -> None:
+    """Say in the JSON Schema that the default depends on another field."""
+    field["x-default"] = f"by quality; {field.pop('default')} for balanced"
+
 
 class Params(StageParams):
     """Say which generator builds the source, and how fine."""
@@ -44,8 +60,32 @@ class Params(StageParams):
         default="hull", description="hull: built in, from outlines, no weights; the others are learned models to be fetched."
     )
     quality: Literal["fast", "balanced", "hero"] = Field(
-        default="balanced", description="Fineness; for hull 128, 192 or 256 cells along the longest side."
+        default="balanced",
+        description="One word for the four fields below: resolution 512, 1024 or 1536 with 8, 12 or 16 steps each. For hull "
+        "128, 192 or 256 cells along the longest side, and nothing else.",
     )
+    resolution: Literal[512, 1024, 1536] = Field(
+        default=1024,
+        description="Voxels along an edge of what a learned generator makes; left out, as quality says.",
+        json_schema_extra=_by_quality,
+    )
+    structure_steps: Steps = Field(
+        default=12,
+        description="Sampling steps of a learned generator for the coarse structure; left out, as quality says.",
+        json_schema_extra=_by_quality,
+    )
+    shape_steps: Steps = Field(
+        default=12,
+        description="Sampling steps of a learned generator for the shape; left out, as quality says.",
+        json_schema_extra=_by_quality,
+    )
+    texture_steps: Steps = Field(
+        default=12,
+        description="Sampling steps of a learned generator for the texture; left out, as quality says.",
+        json_schema_extra=_by_quality,
+    )
+
+    implied = MappingProxyType({"quality": QUALITIES})
 
 
 class Generator(Protocol):
@@ -81,8 +121,7 @@ def load_generator(name: str) -> Generator:
 
 
 def _revision(params: Params) -> str:
-    """Give the pinned revision; a generator that is not installed cannot have made anything, so its name will do."""
-    return CATALOG[params.backend].revision if params.backend in CATALOG else params.backend
+    return CATALOG[params.backend].revision
 
 
 def _cost(params: Params) -> Cost:
@@ -133,6 +172,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="generate",
+    group="generation",
     version=1,
     device="gpu",
     inputs=(CUTOUTS,),

@@ -59,6 +59,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="inpaint",
+    group="post_processing",
     version=1,
     device="gpu",
     inputs=(MESH, BASE_COLOR_MAP, UNSEEN_MAP),

@@ -130,6 +130,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="inspect",
+    group="export",
     version=1,
     device="cpu",
     inputs=(

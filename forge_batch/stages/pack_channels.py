@@ -47,6 +47,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="pack_channels",
+    group="post_processing",
     version=1,
     device="cpu",
     inputs=tuple(slot.if_any for slot, _ in _CHANNELS),

@@ -62,6 +62,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="place",
+    group="post_processing",
     version=1,
     device="cpu",
     inputs=(MESH, SOURCE_MESH),

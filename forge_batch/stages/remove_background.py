@@ -158,6 +158,7 @@ def _cameras(context: StageContext[Params], cutouts: dict[str, np.ndarray]) -> d
 
 stage = Stage(
     name="remove_background",
+    group="generation",
     version=1,
     device="cpu",
     inputs=(IMAGES,),

@@ -79,6 +79,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="repair",
+    group="post_processing",
     version=1,
     device="cpu",
     inputs=(MESH,),

@@ -34,6 +34,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="rig",
+    group="rigging",
     version=1,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),

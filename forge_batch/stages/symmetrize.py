@@ -85,6 +85,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="symmetrize",
+    group="post_processing",
     version=1,
     device="cpu",
     inputs=(MESH, SOURCE_MESH),

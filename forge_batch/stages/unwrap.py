@@ -77,6 +77,7 @@ def run(context: StageContext[Params]) -> Metrics:
 
 stage = Stage(
     name="unwrap",
+    group="post_processing",
     version=2,
     device="cpu",
     inputs=(MESH,),
