@@ -95,6 +95,16 @@ def parser() -> argparse.ArgumentParser:
     _content(status)
     status.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
+    explain = add(
+        "explain", _explain, "say what an asset's manifest or a preset comes down to, and where each value is from",
+        "  forge-batch explain teddy_bear\n  forge-batch explain prop_UE5_hero > presets/mine.yaml\n"
+        "  forge-batch explain prop_UE5_standard prop_UE5_hero    # the difference",
+    )  # fmt: skip
+    explain.add_argument("name", metavar="NAME", help="an asset, or a preset")
+    explain.add_argument("other", metavar="OTHER", nargs="?", help="another one: print how they differ")
+    _content(explain)
+    explain.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
     add("schema", _schema, "print the JSON Schema of a manifest", "  forge-batch schema > manifests/manifest.schema.json")
 
     init = add("init", _init, "make a content folder, with a commented example", "  forge-batch init my_game")
@@ -187,6 +197,18 @@ def _status(options: argparse.Namespace) -> int:
     else:
         print(status_text(report))
     return FINE if report.ok else FAILED
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from forge_batch.explain import difference_json, difference_text, explain, explanation_text
+
+    one = explain(options.content, options.name)
+    if not options.other:
+        _print_json(one.to_json()) if options.json else print(explanation_text(one))
+        return FINE
+    other = explain(options.content, options.other)
+    _print_json(difference_json(one, other)) if options.json else print(difference_text(one, other))
+    return FINE
 
 
 def _schema(_: argparse.Namespace) -> int:

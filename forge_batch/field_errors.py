@@ -13,9 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from forge_batch.errors import Problem
-from forge_batch.layers import describe
 from forge_batch.yaml_file import MAX_PROBLEMS
-from forge_batch.yaml_value import Place, Value
+from forge_batch.yaml_value import Place, Value, describe
 
 Schema = Mapping[str, Any]
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from forge_batch.errors import Problem
-from forge_batch.layers import describe
-from forge_batch.yaml_value import Entry, Value
+from forge_batch.yaml_value import Entry, Value, describe
 
 View = Literal["front", "right", "back", "left"]
 VIEWS: tuple[View, ...] = ("front", "right", "back", "left")

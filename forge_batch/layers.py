@@ -13,7 +13,7 @@ from typing import Any, get_args
 from forge_batch.errors import Problem
 from forge_batch.presets import BUILT_IN
 from forge_batch.stage import StageParams, Switchable
-from forge_batch.yaml_value import Entry, Place, Value
+from forge_batch.yaml_value import Entry, Place, Value, describe
 
 ALIAS, ALIASED = "albedo", "base_color"
 _SWITCH_WORDS = {"on": True, "off": False}
@@ -133,20 +133,3 @@ def _leaves(resolved: Mapping[str, Any], merged: Value | None, prefix: str = "")
             yield from _leaves(data, value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value.place if value else None
-
-
-def describe(value: Value) -> str:
-    """Name what stands in a file: a text in quotes, a number, a list, a mapping, nothing."""
-    content = value.content
-    if content is None:
-        return "nothing"
-    if isinstance(content, dict):
-        return "a mapping"
-    if isinstance(content, tuple):
-        return "a list" if content else "an empty list"
-    if isinstance(content, bool):
-        return str(content).lower()
-    if isinstance(content, str):
-        shown = content if len(content) <= 40 else content[:37] + "..."
-        return '"' + "".join(char if char.isprintable() else " " for char in shown) + '"'
-    return f"{content:.12g}" if isinstance(content, float) else f"{content}"

@@ -8,25 +8,27 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from forge_batch.advice import advise
 from forge_batch.errors import ManifestError, Problem
 from forge_batch.field_errors import problems_of
 from forge_batch.image_sets import find_images, images_form
-from forge_batch.layers import describe, expand, merge, origins
-from forge_batch.manifest_model import VERSION, Manifest, ManifestDocument, clean_name, manifest_model, name_fault, title
+from forge_batch.layers import expand, merge, origins
+from forge_batch.manifest_model import Manifest, ManifestDocument, clean_name, manifest_model, name_fault, title
 from forge_batch.manifest_schema import document, reference_markdown, schema
+from forge_batch.migrations import MIGRATIONS, Migration, migrate
 from forge_batch.presets import DEFAULT, Presets
 from forge_batch.project import ProjectFile, read_project
 from forge_batch.stage import StageParams, Switchable
 from forge_batch.stages import STAGES
 from forge_batch.yaml_file import parse_yaml, read_yaml
-from forge_batch.yaml_value import Entry, Place, Value
+from forge_batch.yaml_value import Entry, Place, Value, describe
 
 __all__ = [
     "Manifest",
@@ -90,19 +92,22 @@ def load_manifests(content: Path) -> Manifests:
     return Manifests(sorted(unique, key=lambda manifest: manifest.asset), sorted(set(problems)))
 
 
-def parse_manifest(data: bytes | str, content: Path | None = None, file: str = "manifest.yaml") -> Manifest:
+def parse_manifest(
+    data: bytes | str, content: Path | None = None, file: str = "manifest.yaml", migrations: Sequence[Migration] = MIGRATIONS
+) -> Manifest:
     """Read one manifest from memory. Images are not looked for.
 
     Args:
         data: The file's bytes or text.
         content: Folder whose `presets/` and `forge.yaml` count; None knows the built-in presets alone.
         file: What problems call the file; its stem is the default asset name.
+        migrations: Steps from earlier versions of the language.
 
     Raises:
         ManifestError: Holds every problem found.
     """
     tree, problems = parse_yaml(data.encode(errors="replace") if isinstance(data, str) else data, file)
-    return _Reading(content, look=False).manifest(tree, problems, file)
+    return _Reading(content, look=False, migrations=migrations).manifest(tree, problems, file)
 
 
 def _manifest_files(content: Path) -> tuple[list[Path], list[Problem]]:
@@ -154,10 +159,11 @@ class _Reading:
         ManifestError: forge.yaml is not what it should be.
     """
 
-    def __init__(self, content: Path | None, *, look: bool = True) -> None:
+    def __init__(self, content: Path | None, *, look: bool = True, migrations: Sequence[Migration] = MIGRATIONS) -> None:
         self.content = content
         self.inbox_of = content if look else None
-        self.presets = Presets(content)
+        self.migrations = migrations
+        self.presets = Presets(content, migrations)
         self.project = read_project(content) if content else ProjectFile()
 
     def load(self, path: Path) -> Manifest:
@@ -174,11 +180,12 @@ class _Reading:
             found = f"found {describe(tree)} where the keys of a manifest belong"
             problems = [*problems, tree.place.problem("", "wrong_type", found, "begin with: forge: 1")]
             raise ManifestError(sorted(problems))
-        if later := _later_version(tree.content):
-            raise ManifestError([later])
+        tree, aged = migrate(tree, self.migrations)
+        if any(problem.severity == "error" for problem in aged):
+            raise ManifestError(aged)
         tree, found_here = expand(tree, _STAGES)
         merged, found_below = self._merge(tree)
-        problems = [*problems, *found_here, *found_below]
+        problems = [*problems, *aged, *found_here, *found_below]
         merged, found_here = _fill_names(merged, tree, file)
         problems += found_here
         data = _whole_numbers(merged.plain())
@@ -192,7 +199,23 @@ class _Reading:
             problems += find_images(images.value, self.inbox_of).problems
         if any(problem.severity == "error" for problem in problems):
             raise ManifestError(sorted(set(problems)))
-        return _annotate(manifest, merged, file)
+        return self._annotate(manifest, merged, file, problems)
+
+    def _annotate(self, manifest: Manifest, merged: Value, file: str, warnings: Sequence[Problem]) -> Manifest:
+        """Attach what a Manifest knows besides its values: the file, places, origins and warnings."""
+        asset, images = _entry(merged, "asset"), _entry(merged, "images")
+        assert asset is not None
+        assert images is not None
+        place = asset.value.place
+        resolved = manifest.resolved()
+        where = origins(resolved, merged)
+        for key, source in (("asset", "the file's name"), ("images", "the asset's name")):
+            where |= {key: source} if where.get(key) == "default" else {}
+        for name, params in _STAGES.items():
+            where |= _implied(name, params, where, resolved[name])
+        advice = advise(resolved, self.project.project, lambda field: _place_of(field, merged, file))
+        warnings = [*warnings, *_idle_options(manifest, merged, file), *advice]
+        return manifest.read_from(file, (place.line, place.column), images.value, where, warnings)
 
     def _merge(self, tree: Value) -> tuple[Value, list[Problem]]:
         """Lay the manifest over its presets and the project's settings."""
@@ -221,17 +244,6 @@ def _label(path: Path, content: Path) -> str:
 
 def _entry(tree: Value, key: str) -> Entry | None:
     return tree.content.get(key) if isinstance(tree.content, dict) else None
-
-
-def _later_version(entries: dict[str, Entry]) -> Problem | None:
-    """Refuse a manifest of a later language without listing everything that this version cannot know."""
-    version = entries.get("forge")
-    if version is None or isinstance(version.value.content, bool) or not isinstance(version.value.content, int):
-        return None
-    if version.value.content <= VERSION:
-        return None
-    message = f"version {version.value.content} of the manifest language is newer than this program, which knows {VERSION}"
-    return version.value.place.problem("forge", "later_version", message, f"update forge-batch, or write forge: {VERSION}")
 
 
 def _fill_names(merged: Value, tree: Value, file: str) -> tuple[Value, list[Problem]]:
@@ -274,14 +286,23 @@ def _said(problem: Problem, problems: Iterable[Problem]) -> bool:
     return problem.field.startswith("images") and any(said.field.startswith("images") for said in problems)
 
 
-def _annotate(manifest: Manifest, merged: Value, file: str) -> Manifest:
-    """Attach what a Manifest knows besides its values: the file, places and origins."""
-    asset, images = _entry(merged, "asset"), _entry(merged, "images")
-    assert asset is not None
-    assert images is not None
-    place = asset.value.place
-    where = origins(manifest.resolved(), merged)
-    return manifest.read_from(file, (place.line, place.column), images.value, where, _idle_options(manifest, merged, file))
+def _place_of(field: str, merged: Value, file: str) -> Place:
+    """Find where the author wrote a field; the file as a whole if the value comes from elsewhere."""
+    value: Value | None = merged
+    for part in field.split("."):
+        entry = _entry(value, part) if value is not None else None
+        value = entry.value if entry else None
+    return value.place if value is not None and value.place.file == file else Place(file)
+
+
+def _implied(stage: str, params: type[StageParams], where: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:
+    """Say of fields that nobody wrote which word stands for them."""
+    return {
+        f"{stage}.{name}": f"{stage}.{field}: {values[field]}"
+        for field, words in params.implied.items()
+        for name in words[values[field]]
+        if where[f"{stage}.{name}"] == "default"
+    }
 
 
 def _idle_options(manifest: Manifest, merged: Value, file: str) -> list[Problem]:

@@ -22,7 +22,6 @@ from forge_batch.stage import Stage, StageParams
 from forge_batch.stages import STAGES
 from forge_batch.yaml_value import Entry, Place, Value, resolve
 
-VERSION = 1
 MAX_NAME = 48
 RESERVED = ("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)))
 """Names that Windows keeps for devices, whatever their suffix."""
@@ -128,7 +127,7 @@ class Manifest(BaseModel):
 
     def to_yaml(self) -> str:
         """Write the resolved manifest as YAML that reads back to the same manifest."""
-        text: str = yaml.dump(self.resolved(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        text: str = yaml.dump(self.resolved(), Dumper=ManifestDumper, sort_keys=False, allow_unicode=True, width=120)
         return text
 
     def image_paths(self, content: Path) -> dict[str, Path]:
@@ -147,7 +146,7 @@ class Manifest(BaseModel):
         return found.paths
 
 
-class _Dumper(yaml.SafeDumper):
+class ManifestDumper(yaml.SafeDumper):
     """Quotes every text that our reader, or one of YAML 1.1, would take for something else."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
@@ -162,7 +161,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, None if plain and text.isprintable() else '"')
 
 
-_Dumper.add_representer(str, _represent_text)
+ManifestDumper.add_representer(str, _represent_text)
 
 
 def value_of(data: Any, place: Place) -> Value:

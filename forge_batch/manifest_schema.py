@@ -10,7 +10,8 @@ from typing import Any
 from forge_batch.field_errors import allowed, subschema
 from forge_batch.image_sets import SUFFIXES
 from forge_batch.layers import ALIAS, ALIASED, shorthand_words
-from forge_batch.manifest_model import VERSION, Manifest, ManifestDocument, stage_description
+from forge_batch.manifest_model import Manifest, ManifestDocument, stage_description
+from forge_batch.migrations import VERSION
 from forge_batch.presets import built_in_names
 from forge_batch.stage import group_title
 from forge_batch.stages import STAGES

@@ -10,6 +10,7 @@ from forge_batch.plan import Plan
 from forge_batch.report import Report
 from forge_batch.stage import Stage
 from forge_batch.stages import STAGES
+from forge_batch.text_table import table
 
 
 def plan_json(plans: Sequence[Plan], workers: int) -> dict[str, Any]:
@@ -46,13 +47,6 @@ def wall_seconds(plans: Sequence[Plan], workers: int) -> float:
     """Estimate the wall time of a batch on this machine: all work shared, but no asset faster than its own chain."""
     costs = [plan.cost.cpu for plan in plans]
     return max([sum(costs) / workers, *costs], default=0.0)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Align columns with spaces; numbers (a right-hand digit or unit) keep their own alignment."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
 def plan_text(plans: Sequence[Plan], workers: int) -> str:

@@ -22,7 +22,7 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 """How presets, `explain` and the documentation sort the stages for people."""
 
 
-def group_title(group: Group) -> str:
+def group_title(group: str) -> str:
     """Write a group's name as a heading."""
     return group.replace("post_", "post-").capitalize()
 

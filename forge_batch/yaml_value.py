@@ -86,3 +86,20 @@ def resolve(text: str) -> Scalar:
             raise NumberRefusedError(f"{text} is too large for a number")
         return value
     return text
+
+
+def describe(value: Value) -> str:
+    """Name what stands in a file: a text in quotes, a number, a list, a mapping, nothing."""
+    content = value.content
+    if content is None:
+        return "nothing"
+    if isinstance(content, dict):
+        return "a mapping"
+    if isinstance(content, tuple):
+        return "a list" if content else "an empty list"
+    if isinstance(content, bool):
+        return str(content).lower()
+    if isinstance(content, str):
+        shown = content if len(content) <= 40 else content[:37] + "..."
+        return '"' + "".join(char if char.isprintable() else " " for char in shown) + '"'
+    return f"{content:.12g}" if isinstance(content, float) else f"{content}"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from forge_batch.errors import Problem
+from forge_batch.migrations import MIGRATIONS, VERSION, Migration, migrate
 from forge_batch.yaml_file import read_yaml
-from forge_batch.yaml_value import Entry, Place, Value
+from forge_batch.yaml_value import Entry, Place, Value, describe
 
 FOLDER = Path(__file__).parent
 DEFAULT = "prop_UE5_standard"
@@ -38,9 +40,11 @@ class Presets:
 
     Args:
         content: The content folder whose `presets/` is looked into; None knows only the built-in ones.
+        migrations: Steps from earlier versions of the language.
     """
 
     content: Path | None = None
+    migrations: Sequence[Migration] = MIGRATIONS
     _read: dict[str, tuple[Value | None, list[Problem]]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
@@ -85,6 +89,9 @@ class Presets:
             path, file = self._find(name)
             if path is not None:
                 root, problems = read_yaml(path, file)
+                if root is not None and isinstance(root.content, dict):
+                    root, aged = migrate(root, self.migrations)
+                    problems = [*problems, *aged]
                 self._read[name] = _check(root, problems)
         if name in self._read:
             return self._read[name]
@@ -124,6 +131,11 @@ def _check(root: Value | None, problems: list[Problem]) -> tuple[Value | None, l
         if key in _NOT_HERE:
             found = entry.key.problem(
                 key, "not_in_preset", f'"{key}" belongs to one asset, not to a preset', "move it to the manifest"
+            )
+            problems = [*problems, found]
+        elif key == "forge" and entry.value.plain() != VERSION:
+            found = entry.value.place.problem(
+                key, "not_allowed", f"{describe(entry.value)} is no version of the manifest language", f"write forge: {VERSION}"
             )
             problems = [*problems, found]
         elif key == "extends" and not isinstance(entry.value.content, str):

@@ -1,0 +1,62 @@
+"""Warn of what a manifest may say but will probably regret: licences that do not hold, numbers that do not fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from forge_batch.backends.catalog import CATALOG
+from forge_batch.backends.contract import BackendInfo
+from forge_batch.errors import Problem
+from forge_batch.project import Project
+from forge_batch.yaml_value import Place
+
+ATLAS_USE = 0.6
+"""Share of a page that charts cover, measured on packages of the examples (0.41 to 0.75)."""
+
+TEXELS_PER_TRIANGLE = 16
+"""Fewer, and a triangle's edge is under 6 texels: the maps hold no more detail than the triangles do."""
+
+PlaceOf = Callable[[str], Place]
+"""Where the value of a dotted field stands."""
+
+
+def advise(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> list[Problem]:
+    """Give every warning that follows from a resolved manifest and the project's settings, without a look at the images."""
+    return [*licence_advice(manifest, project, place_of), *budget_advice(manifest, place_of)]
+
+
+def licence_advice(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> list[Problem]:
+    """Warn of a generator whose licence does not allow what forge.yaml says the project does."""
+    info = CATALOG[manifest["generate"]["backend"]]
+    fault = licence_fault(info, project)
+    if not fault:
+        return []
+    others = [other.name for other in CATALOG.values() if not licence_fault(other, project)]
+    hint = f"write {' or '.join(others)}, or correct project: in forge.yaml"
+    return [place_of("generate.backend").problem("generate.backend", "licence", fault, hint, "warning")]
+
+
+def licence_fault(info: BackendInfo, project: Project) -> str:
+    """Say why a project may not use a generator; empty if nothing forbids it."""
+    if project.commercial and not info.commercial:
+        return f"{info.name} is under the {info.licence}, which forbids commercial use, and forge.yaml says commercial: true"
+    if project.territory in info.excluded:
+        return f"{info.name} is under the {info.licence}, which does not hold in {project.territory}: {info.territory}"
+    if info.excluded and project.territory is None:
+        return f"{info.name} is under the {info.licence} ({info.territory}), and forge.yaml names no territory"
+    return ""
+
+
+def budget_advice(manifest: Mapping[str, Any], place_of: PlaceOf) -> list[Problem]:
+    """Warn of more triangles than the texture has room for."""
+    if not manifest["decimate"]["enabled"]:
+        return []
+    triangles, size = manifest["decimate"]["triangles"], manifest["unwrap"]["texture_size"]
+    texels = ATLAS_USE * size * size / triangles
+    if texels >= TEXELS_PER_TRIANGLE:
+        return []
+    most = int(ATLAS_USE * size * size / TEXELS_PER_TRIANGLE // 1000 * 1000)
+    message = f"{triangles} triangles on a texture of {size} pixels leave {texels:.0f} texels a triangle"
+    hint = f"write unwrap: {{texture_size: {min(4096, size * 2)}}}, or decimate: {{triangles: {most}}}"
+    return [place_of("decimate.triangles").problem("decimate.triangles", "texture_too_small", message, hint, "warning")]
