@@ -8,14 +8,22 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from forge_batch.errors import ForgeError
+
+Command = Callable[[argparse.Namespace], int]
+Add = Callable[[str, Command, str, str], argparse.ArgumentParser]
+
+T = TypeVar("T")
+KINDS = ("prop", "character", "environment")
+"""What an asset can be, the likeliest first; a copy of the manifest's words, so that --help need not load the manifest."""
 
 FINE, FAILED, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
 
 EXAMPLES = """examples:
   forge-batch init my_game            make a content folder
+  forge-batch new oak_chair renders/  write a manifest for the pictures in renders/
   forge-batch validate                is everything that I am about to commit sound?
   forge-batch plan                    what would run, and how long would it take?
   forge-batch run                     make every package that is not made yet
@@ -29,7 +37,7 @@ exit codes: 0 fine, 1 a manifest or an asset failed, 2 wrong usage, 3 a bug, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code of design.md section 7."""
     options = parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
+    command: Command = options.command
     try:
         return command(options)
     except ForgeError as error:
@@ -57,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(name: str, command: Callable[[argparse.Namespace], int], text: str, example: str) -> argparse.ArgumentParser:
+    def add(name: str, command: Command, text: str, example: str) -> argparse.ArgumentParser:
         one = commands.add_parser(
             name,
             help=text,
@@ -68,6 +76,13 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(command=command)
         return one
 
+    _batch_commands(add)
+    _authoring_commands(add)
+    return top
+
+
+def _batch_commands(add: Add) -> None:
+    """Describe what works on the queue."""
     run = add(
         "run", _run, "make every package that is not made yet", "  forge-batch run\n  forge-batch run --asset horse --json"
     )
@@ -95,6 +110,9 @@ def parser() -> argparse.ArgumentParser:
     _content(status)
     status.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
+
+def _authoring_commands(add: Add) -> None:
+    """Describe what helps to write manifests and to judge what came of them."""
     explain = add(
         "explain", _explain, "say what an asset's manifest or a preset comes down to, and where each value is from",
         "  forge-batch explain teddy_bear\n  forge-batch explain prop_UE5_hero > presets/mine.yaml\n"
@@ -110,13 +128,26 @@ def parser() -> argparse.ArgumentParser:
     init = add("init", _init, "make a content folder, with a commented example", "  forge-batch init my_game")
     init.add_argument("folder", metavar="DIR", type=Path)
 
+    new = add(
+        "new", _new, "write the manifest of a new asset from its pictures, and check it",
+        "  forge-batch new oak_chair ~/renders/chair_front.png ~/renders/chair_back.png --kind prop --height-cm 92\n"
+        "  forge-batch new oak_chair ~/renders/chair/ --height-cm 92          # every picture of a folder\n"
+        "  forge-batch new oak_chair a.png b.png --views front,left --height-cm 92",
+    )  # fmt: skip
+    new.add_argument("asset", metavar="ASSET", help="its name: a-z, 0-9 and _")
+    new.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="one to four pictures, or a folder of them")
+    new.add_argument("--kind", choices=KINDS, help="what it is (asked for if left out)")
+    new.add_argument("--height-cm", metavar="N", type=_height, help="its real height in centimetres (asked for if left out)")
+    new.add_argument("--preset", metavar="NAME", help="the preset to build on (default: by kind)")
+    new.add_argument("--views", metavar="V,V", default="", help="front,right,back,left in the order of the pictures")
+    _content(new)
+
     check = add(
         "check", _check, "run the gates on a package that exists",
         "  forge-batch check exports/horse/export_Horse_UE5.zip\n  forge-batch check thing.glb --json",
     )  # fmt: skip
     check.add_argument("package", metavar="PACKAGE.zip|MESH", type=Path)
     check.add_argument("--json", action="store_true", help="print one JSON document on stdout")
-    return top
 
 
 def _content(command: argparse.ArgumentParser) -> None:
@@ -224,6 +255,54 @@ def _init(options: argparse.Namespace) -> int:
     for line in init(options.folder):
         print(line)
     return FINE
+
+
+def _height(text: str) -> float:
+    try:
+        height = float(text.removesuffix("cm"))
+    except ValueError:
+        height = 0.0
+    if not 0 < height <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no height; write centimetres, such as 92")
+    return height
+
+
+def _kind(text: str) -> str:
+    if text not in {"", *KINDS}:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(KINDS)}")
+    return text or KINDS[0]
+
+
+def _ask(question: str, read: Callable[[str], T]) -> T:
+    """Ask on the terminal until the answer can be read; the end of the input is an interruption."""
+    while True:
+        print(question, end=" ", file=sys.stderr, flush=True)
+        try:
+            return read(input().strip())
+        except argparse.ArgumentTypeError as error:
+            _complain(str(error))
+        except EOFError:
+            raise KeyboardInterrupt from None
+
+
+def _new(options: argparse.Namespace) -> int:
+    from forge_batch.new_manifest import new_asset
+    from forge_batch.views_by_name import shown
+
+    kind, height = options.kind, options.height_cm
+    if sys.stdin.isatty():
+        kind = kind or _ask(f"What is it: {', '.join(KINDS)}? [{KINDS[0]}]", _kind)
+        height = height or _ask("How high is it in reality, in centimetres?", _height)
+    if height is None:
+        _complain("the real height is needed: --height-cm 92")
+        return USAGE
+    named = [view for view in options.views.split(",") if view]
+    made = new_asset(
+        options.content, options.asset, options.images,
+        kind=kind or KINDS[0], height_cm=height, preset=options.preset, named=named,
+    )  # fmt: skip
+    print(f"made {made.manifest} ({shown(made.views)})")
+    return _validate(argparse.Namespace(content=options.content, manifests=[made.manifest], format="text"))
 
 
 def _check(options: argparse.Namespace) -> int:
