@@ -111,7 +111,7 @@ def test_values_are_guessed_from_the_pictures(content: Path) -> None:
 def test_pictures_in_the_inbox_stay_where_they_are(content: Path) -> None:
     """What lies below inbox/ already is named, not copied."""
     shutil.copytree(INBOX / "mailbox", content / "inbox" / "post")
-    picture(content / "inbox" / "post" / "Old Front.png")
+    picture(content / "inbox" / "post" / "Old Front.png", (1024, 1024))
     assert "\nimages: post " in new(content, "box", content / "inbox" / "post")
     text = new(content, "other", content / "inbox" / "post" / "Old Front.png", content / "inbox" / "post" / "back.png")
     assert "\n  front: post/Old Front.png\n  back: post/back.png\n" in text
