@@ -41,6 +41,16 @@ class Intake:
     def errors(self) -> tuple[Problem, ...]:
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
+    @property
+    def by_asset(self) -> dict[str, tuple[Problem, ...]]:
+        """Problems by the asset they speak of: that of the manifest, else what the file's name says."""
+        assets = {order.manifest.file: order.manifest.asset for order in self.orders}
+        groups: dict[str, tuple[Problem, ...]] = {}
+        for problem in sorted(self.problems):
+            name = assets.get(problem.file) or Path(problem.file).stem
+            groups[name] = (*groups.get(name, ()), problem)
+        return groups
+
 
 def take_in(root: Path, asset: str | None = None) -> Intake:
     """Read every manifest of a content folder, or that of one asset, and look at its images.

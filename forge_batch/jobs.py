@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from forge_batch.artifacts import Artifact
-from forge_batch.errors import ForgeError
+from forge_batch.errors import ForgeError, Problem
 
 TaskState = Literal["done", "failed"]
 
@@ -82,12 +82,14 @@ class Job:
         records: Outcomes by task key.
         published: Key of the export task whose package lies in exports/, empty if none does.
         failure: Why the last run ended without a package, or None.
+        problems: What `validate` said of the manifest and its images when it was last taken in.
     """
 
     asset: str
     records: Mapping[str, TaskRecord] = field(default_factory=dict)
     published: str = ""
     failure: Failure | None = None
+    problems: tuple[Problem, ...] = ()
 
     def with_record(self, record: TaskRecord) -> Job:
         """Add one outcome; a later outcome of the same key replaces the earlier."""
@@ -113,6 +115,7 @@ class Job:
             "asset": self.asset,
             "published": self.published,
             "failure": asdict(self.failure) if self.failure else None,
+            "problems": [asdict(problem) for problem in self.problems],
             "records": [record.to_json() for record in self.records.values()],
         }
 
@@ -125,4 +128,5 @@ class Job:
             {record.key: record for record in records},
             document["published"],
             Failure(**failure) if failure else None,
+            tuple(Problem(**problem) for problem in document.get("problems", ())),
         )

@@ -37,6 +37,7 @@ __all__ = [
     "load_manifest",
     "load_manifests",
     "manifest_model",
+    "name_fault",
     "parse_manifest",
     "reference_markdown",
     "schema",

@@ -38,11 +38,17 @@ def all_problems(problems: Iterable[Problem], form: Format, root: Path, manifest
         return json.dumps(document, indent=2, ensure_ascii=False)
     if form == "github":
         return "\n".join(github_annotation(problem) for problem in ordered)
-    sources = {file: _source(root / file) for file in {problem.file for problem in ordered}}
-    rows = [render_problem(problem, sources[problem.file]) for problem in ordered]
+    rows = [problems_text(ordered, root)] if ordered else []
     found = [f"{counts[kind]} {kind}{'s' * (counts[kind] > 1)}" for kind in ("error", "warning") if counts[kind]]
     rows.append(f"{manifests} manifest{'s' * (manifests != 1)}: {', '.join(found) or 'no problems'}")
     return "\n".join(rows)
+
+
+def problems_text(problems: Iterable[Problem], root: Path) -> str:
+    """Show problems to people, by file and line, each with its line of the file."""
+    ordered = sorted(problems)
+    sources = {file: _source(root / file) for file in {problem.file for problem in ordered}}
+    return "\n".join(render_problem(problem, sources[problem.file]) for problem in ordered)
 
 
 def _source(path: Path) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from forge_batch.artifacts import GATES, PREVIEW
@@ -16,6 +18,7 @@ from forge_batch.jobs import Failure, Job
 from forge_batch.ops.document import Document
 from forge_batch.packages.names import package_name
 from forge_batch.plan import Plan
+from forge_batch.problem_text import problems_json, problems_text
 
 AssetState = Literal["done", "failed", "waiting", "skipped"]
 
@@ -124,9 +127,10 @@ class AssetReport:
 
 @dataclass(frozen=True)
 class Report:
-    """Be what a run did, assets by name."""
+    """Be what a run did, assets by name, and what `validate` says of their manifests."""
 
     assets: tuple[AssetReport, ...]
+    problems: tuple[Problem, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -137,7 +141,7 @@ class Report:
         return any(asset.state != "skipped" for asset in self.assets)
 
     def to_json(self) -> dict[str, Any]:
-        return {"assets": [asset.to_json() for asset in self.assets]}
+        return {"assets": [asset.to_json() for asset in self.assets], "problems": problems_json(self.problems)}
 
 
 def write_asset_report(content: ContentRepo, report: AssetReport, plan: Plan, job: Job) -> None:
@@ -147,12 +151,13 @@ def write_asset_report(content: ContentRepo, report: AssetReport, plan: Plan, jo
     facts = {**report.to_json(), "estimated_seconds": estimated, "gates": [gate.to_json() for gate in gates]}
     facts["cache_hits"] = sum(line.cached for line in report.stages)
     facts["metrics"] = {record.stage: dict(record.metrics) for record in job.records.values()}
+    facts["problems"] = problems_json(job.problems)
     facts["log"] = _log(content, plan.asset)
     content.write(f"exports/{plan.asset}/report.json", json.dumps(facts, indent=1).encode())
-    content.write(f"exports/{plan.asset}/report.html", _html(content, report, plan, gates, facts["log"]).encode())
+    content.write(f"exports/{plan.asset}/report.html", _html(content, report, plan, job, gates, facts["log"]).encode())
 
 
-def _html(content: ContentRepo, report: AssetReport, plan: Plan, gates: Sequence[Gate], log: str) -> str:
+def _html(content: ContentRepo, report: AssetReport, plan: Plan, job: Job, gates: Sequence[Gate], log: str) -> str:
     page = Document(f"{plan.asset}: {report.state}")
     if report.failure:
         page.paragraph(str(report.failure), "fail")
@@ -161,6 +166,9 @@ def _html(content: ContentRepo, report: AssetReport, plan: Plan, gates: Sequence
         page.picture(preview.read_bytes(), f"{plan.asset}: the input front view beside renders of the result")
         page.paragraph(f"Package: {report.package}")
     page.paragraph(*verdict(gates))
+    if job.problems:
+        page.heading("What validate said")
+        page.log(problems_text(job.problems, content.root))
     page.heading("Quality gates")
     page.table(HEAD, gate_rows(gates))
     page.heading("Stages")
@@ -191,10 +199,18 @@ def _log(content: ContentRepo, asset: str, lines: int = 40) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.is_file() else ""
 
 
-def status_markdown(report: Report) -> str:
-    """Write STATUS.md: a table that a person reads in the content folder."""
+def status_markdown(report: Report, root: Path) -> str:
+    """Write STATUS.md: a table that a person reads in the content folder, and every problem as `validate` shows it."""
     rows = ["| asset | state | package | why |", "|---|---|---|---|"]
     for asset in report.assets:
-        why = str(asset.failure).replace("|", "\\|").replace("\n", "<br>") if asset.failure else ""
+        why = _cell(str(asset.failure)) if asset.failure else ""
         rows.append(f"| {asset.asset} | {asset.state} | {asset.package or ''} | {why} |")
-    return "# Status\n\n" + "\n".join(rows) + "\n"
+    text = "# Status\n\n" + "\n".join(rows) + "\n"
+    if report.problems:
+        text += f"\n## Problems\n\n````text\n{problems_text(report.problems, root)}\n````\n"
+    return text
+
+
+def _cell(text: str) -> str:
+    """Keep text that came from outside from ending a table's cell or being read as HTML."""
+    return html.escape(text, quote=False).replace("|", "\\|").replace("\n", "<br>")

@@ -7,7 +7,7 @@ Results are committed before the state that speaks of them: a crash repeats work
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -18,6 +18,7 @@ from forge_batch.errors import ContentError, Problem
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec
 from forge_batch.intake import Intake, Order, take_in
 from forge_batch.jobs import Failure, Job
+from forge_batch.manifest import name_fault
 from forge_batch.packages.names import package_name
 from forge_batch.plan import Plan, plan
 from forge_batch.report import AssetReport, Report, status_markdown, write_asset_report
@@ -53,7 +54,8 @@ def run(
         intake = take_in(content.root, asset)
         batch = {order.manifest.asset: look_up(content, order, retry) for order in intake.orders}
         listener.planned([entry.plan for entry in batch.values()], intake.problems)
-        done = [AssetReport.refused(name, problems) for name, problems in _refused(intake.errors).items()]
+        done = _refused(intake)
+        _note_problems(content, intake, batch)
         done += [_closed(content, entry) for entry in batch.values() if not entry.plan.pending]
         for report in done:
             listener.finished(report)
@@ -77,7 +79,7 @@ def run(
                         listener.finished(done[-1])
         with suppress(ContentError):  # a disk too full for the status has failed assets to say so
             write_status(content, intake if asset is None else take_in(content.root))
-    return Report(tuple(sorted(done, key=lambda one: one.asset)))
+    return Report(tuple(sorted(done, key=lambda one: one.asset)), intake.problems)
 
 
 def look_up(content: ContentRepo, order: Order, retry: bool = False) -> _Asset:
@@ -91,13 +93,24 @@ def look_up(content: ContentRepo, order: Order, retry: bool = False) -> _Asset:
     return _Asset(order, remains, job.only(remains.keys))
 
 
-def _refused(errors: Sequence[Problem]) -> dict[str, list[Problem]]:
-    """Group problems by the asset they keep from being made."""
-    groups: dict[str, list[Problem]] = {}
-    for problem in errors:
-        name = problem.file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-        groups.setdefault(name, []).append(problem)
-    return groups
+def _refused(intake: Intake) -> list[AssetReport]:
+    """Say of each asset that an error keeps from being made what is wrong."""
+    wrong = {name: [one for one in problems if one.severity == "error"] for name, problems in intake.by_asset.items()}
+    return [AssetReport.refused(name, errors) for name, errors in wrong.items() if errors]
+
+
+def _note_problems(content: ContentRepo, intake: Intake, batch: Mapping[str, _Asset]) -> None:
+    """Leave in each asset's job what `validate` says of it, be the asset made or refused."""
+    for name, entry in batch.items():
+        problems = intake.by_asset.get(name, ())
+        if entry.job.problems != problems:
+            entry.job = replace(entry.job, problems=problems)
+            _save(content, entry)
+    for report in _refused(intake):
+        if name_fault(report.asset) is None:
+            job = replace(content.load_job(report.asset), failure=report.failure, problems=intake.by_asset[report.asset])
+            with suppress(ContentError):
+                content.save_job(job)
 
 
 def _chain(content: ContentRepo, entry: _Asset) -> list[Chain]:
@@ -152,14 +165,14 @@ def standing(content: ContentRepo, asset: str | None = None) -> Report:
 
 
 def _standing(content: ContentRepo, intake: Intake) -> Report:
-    assets = [AssetReport.refused(name, problems) for name, problems in _refused(intake.errors).items()]
+    assets = _refused(intake)
     entries = [look_up(content, order) for order in intake.orders]
     assets += [AssetReport.standing(entry.plan, entry.job) for entry in entries]
-    return Report(tuple(sorted(assets, key=lambda one: one.asset)))
+    return Report(tuple(sorted(assets, key=lambda one: one.asset)), intake.problems)
 
 
 def write_status(content: ContentRepo, intake: Intake) -> None:
     """Leave what `standing` says in state/, for the page and for people."""
     report = _standing(content, intake)
     content.write("state/status.json", json.dumps(report.to_json(), indent=1).encode())
-    content.write("state/STATUS.md", status_markdown(report).encode())
+    content.write("state/STATUS.md", status_markdown(report, content.root).encode())

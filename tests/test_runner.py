@@ -9,7 +9,9 @@ import pytest
 from forge_batch.content.local import LocalContent
 from forge_batch.errors import ContentError
 from forge_batch.executors.contract import Finished
+from forge_batch.intake import take_in
 from forge_batch.jobs import Failure
+from forge_batch.problem_text import problems_json, problems_text
 from forge_batch.report import AssetReport, Report
 from forge_batch.runner import plans, run, standing
 from forge_batch.stages import STAGES
@@ -274,6 +276,32 @@ def test_the_state_says_how_every_asset_stands(content: LocalContent) -> None:
     rows = (content.root / "state" / "STATUS.md").read_text().splitlines()
     assert any(row.startswith("| crate | done | exports/crate/export_Crate_UE5.zip |") for row in rows)
     assert any(row.startswith("| lamp | failed |") and r"use \| other images" in row for row in rows)
+
+
+def test_what_validate_says_stands_in_job_and_status(content: LocalContent) -> None:
+    """A refused manifest and a warning are in the asset's job, in status.json and, with line and caret, in STATUS.md."""
+    ask(content, "lamp", LEAST + "decimat: on\n")
+    ask(content, "vase", LEAST + "rig: {backend: skintokens}\n")
+    report = go(content, FakeExecutor())
+    said = take_in(content.root).problems
+    assert [(problem.file, problem.line, problem.code) for problem in said] == [
+        ("manifests/lamp.yaml", 3, "unknown_key"),
+        ("manifests/vase.yaml", 3, "stage_is_off"),
+    ]
+    assert report.problems == said
+    assert content.load_job("lamp").problems == said[:1]
+    assert content.load_job("lamp").failure is not None
+    assert content.load_job("vase").problems == said[1:]
+    assert json.loads((content.root / "state" / "status.json").read_text())["problems"] == problems_json(said)
+    status = (content.root / "state" / "STATUS.md").read_text()
+    assert problems_text(said, content.root) in status
+    assert "    3 | decimat: on\n      | ^\n" in status
+    assert "stage_is_off" in (content.root / "exports" / "vase" / "report.json").read_text()
+    ask(content, "lamp")
+    ask(content, "vase")
+    go(content, FakeExecutor())
+    assert content.load_job("lamp").problems == content.load_job("vase").problems == ()
+    assert "Problems" not in (content.root / "state" / "STATUS.md").read_text()
 
 
 def test_a_second_runner_is_kept_out(content: LocalContent) -> None:
