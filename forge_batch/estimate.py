@@ -172,9 +172,10 @@ class Estimator:
             return  # written by a version with other params
         model = model_of(params)
         if record.gpu_seconds > 0:
-            if record.load_seconds > 0:
-                self._add(_load_kind(model, record.gpu, cold=record.cold), record.load_seconds)
-            self._add(_kind(stage, params, "gpu", record.gpu), record.gpu_seconds - record.load_seconds)
+            self._add(_load_kind(model, record.gpu), record.load_seconds)
+            self._add(_start_kind(record.gpu), record.start_seconds)
+            own = record.gpu_seconds - record.load_seconds - record.start_seconds
+            self._add(_kind(stage, params, "gpu", record.gpu), own)
         elif not record.gpu:
             self._add(_kind(stage, params, "cpu", ""), record.seconds)
         self._known.clear()
@@ -203,11 +204,11 @@ class Estimator:
 
     def cold_start(self, backend: str = "") -> Seconds:
         """Give the seconds until a fresh GPU worker has that model loaded; without a model, until it can bake."""
-        return self._predict(_load_kind(backend, self.gpu_model, cold=True))
+        return total([self._predict(_start_kind(self.gpu_model)), self.switch(backend)])
 
     def switch(self, backend: str) -> Seconds:
         """Give the seconds to load that model in a worker that is already at work."""
-        return self._predict(_load_kind(backend, self.gpu_model, cold=False))
+        return self._predict(_load_kind(backend, self.gpu_model))
 
     def disk(self, tasks: Iterable[Task]) -> int:
         """Give the median of the bytes that these tasks of one asset will leave on disk."""
@@ -226,9 +227,12 @@ def _kind(stage: Stage[Any], params: StageParams, device: Device, gpu: str) -> K
     return (stage.name, gpu if device == "gpu" else "cpu"), word, round(cost.gpu if device == "gpu" else cost.cpu, 6)
 
 
-def _load_kind(model: str, gpu: str, *, cold: bool) -> Kind:
-    load = GPU_NEEDS[model].load if model in GPU_NEEDS else 0.0
-    return ("cold start" if cold else "switch", gpu), model, load + (WORKER_START if cold else 0.0)
+def _load_kind(model: str, gpu: str) -> Kind:
+    return ("load", gpu), model, GPU_NEEDS[model].load if model in GPU_NEEDS else 0.0
+
+
+def _start_kind(gpu: str) -> Kind:
+    return ("start", gpu), "", WORKER_START
 
 
 def _prior_bytes(slot: str, texture_size: int) -> float:

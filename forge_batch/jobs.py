@@ -49,8 +49,8 @@ class TaskRecord:
         metrics: What the stage measured.
         params: The stage's params; what estimates are learned by.
         gpu: Model of the GPU that it ran on, empty if it was a CPU.
-        load_seconds: Those of the above that went into loading a model; they do not count as the task's own.
-        cold: Whether that model was the first of a fresh GPU worker.
+        load_seconds: GPU seconds of those above that went into loading its model.
+        start_seconds: And those that went into starting the worker; neither counts as the task's own.
         expected: p50 and p90 of the seconds as estimated before it ran.
     """
 
@@ -65,7 +65,7 @@ class TaskRecord:
     params: Mapping[str, Any] = field(default_factory=dict)
     gpu: str = ""
     load_seconds: float = 0.0
-    cold: bool = False
+    start_seconds: float = 0.0
     expected: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:

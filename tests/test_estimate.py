@@ -124,13 +124,14 @@ def test_a_slow_machine_moves_all_params_of_a_stage() -> None:
 
 
 def test_loading_is_not_the_tasks_own_time() -> None:
-    """Seconds of loading count as cold start or switch, and not as the task's."""
-    cold = [took(130.0, load_seconds=30.0, cold=True) for _ in range(40)]
-    warm = [took(110.0, load_seconds=10.0) for _ in range(40)]
-    estimator = learned(cold + warm)
+    """The start of a worker and the loading of a model are learned apart, and are not the task's."""
+    first = [took(160.0, load_seconds=50.0, start_seconds=10.0) for _ in range(40)]
+    next_ones = [took(100.0) for _ in range(40)]
+    estimator = learned(first + next_ones)
     assert estimator.gpu(task()).p50 == pytest.approx(100, rel=0.02)
-    assert estimator.cold_start("trellis2").p50 == pytest.approx(30, rel=0.02)
-    assert estimator.switch("trellis2").p50 == pytest.approx(10, rel=0.02)
+    assert estimator.switch("trellis2").p50 == pytest.approx(50, rel=0.02)
+    assert estimator.cold_start().p50 == pytest.approx(10, rel=0.02)
+    assert estimator.cold_start("trellis2").p50 == pytest.approx(60, rel=0.02)
     assert estimator.switch("") == NOTHING
 
 
