@@ -37,7 +37,7 @@ GENERATORS = {
 _CPU = {"fast": 4.0, "balanced": 8.0, "hero": 16.0}
 """Seconds of hull on two laptop cores by quality, measured by benchmarks/hull.py and rounded up."""
 
-Steps = Annotated[int, Field(ge=1, le=50)]
+Steps = Annotated[int, Field(ge=1, le=50, examples=[12])]
 
 
 def _fineness(resolution: int, steps: int) -> dict[str, int]:
