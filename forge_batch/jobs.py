@@ -47,6 +47,11 @@ class TaskRecord:
         gpu_seconds: Seconds that count against an allowance; 0 on a machine without one.
         outputs: One artifact per output slot, paths relative to the task's folder.
         metrics: What the stage measured.
+        params: The stage's params; what estimates are learned by.
+        gpu: Model of the GPU that it ran on, empty if it was a CPU.
+        load_seconds: GPU seconds of those above that went into loading its model.
+        start_seconds: And those that went into starting the worker; neither counts as the task's own.
+        expected: p50 and p90 of the seconds as estimated before it ran.
     """
 
     stage: str
@@ -57,18 +62,24 @@ class TaskRecord:
     outputs: tuple[Artifact, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    gpu: str = ""
+    load_seconds: float = 0.0
+    start_seconds: float = 0.0
+    expected: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TaskRecord:
-        failure = document.get("failure")
+        failure, expected = document.get("failure"), document.get("expected")
         return cls(
             **{
                 **document,
                 "outputs": tuple(Artifact(**artifact) for artifact in document["outputs"]),
                 "failure": Failure(**failure) if failure else None,
+                "expected": (expected[0], expected[1]) if expected else None,
             }
         )
 

@@ -48,11 +48,12 @@ def fake_stage(
     version: int = 1,
     device: Device = "cpu",
     cost: float = 1.0,
+    gpu: float = 0.0,
     revision: str = "",
 ) -> Stage[Dial]:
     """Make a stage that is planned and never run."""
     return Stage(
-        name, version, device, tuple(inputs), tuple(outputs), Dial, lambda _: Cost(cpu=cost), no_work, lambda _: revision
+        name, version, device, tuple(inputs), tuple(outputs), Dial, lambda _: Cost(cost, gpu), no_work, lambda _: revision
     )
 
 

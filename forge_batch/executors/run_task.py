@@ -33,7 +33,8 @@ def run_task(spec: TaskSpec, progress: Callable[[float, str], None]) -> TaskReco
         folder.mkdir(parents=True)
         metrics = _run_stage(spec, folder, progress)
         outputs = tuple(_artifact(slot.name, folder / slot.filename) for slot in BY_NAME[spec.stage].outputs)
-        record = TaskRecord(spec.stage, spec.key, "done", round(time.monotonic() - start, 3), 0.0, outputs, metrics)
+        seconds = round(time.monotonic() - start, 3)
+        record = TaskRecord(spec.stage, spec.key, "done", seconds, 0.0, outputs, metrics, params=spec.params)
         (folder / RECORD).write_text(json.dumps(record.to_json(), indent=1))
         place = spec.work / spec.key
         shutil.rmtree(place, ignore_errors=True)
