@@ -8,9 +8,14 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from forge_batch.errors import ForgeError
+
+if TYPE_CHECKING:
+    from forge_batch.content.contract import ContentRepo
+    from forge_batch.intake import Order
+    from forge_batch.price import Price
 
 Command = Callable[[argparse.Namespace], int]
 Add = Callable[[str, Command, str, str], argparse.ArgumentParser]
@@ -95,10 +100,12 @@ def _batch_commands(add: Add) -> None:
 
     validate = add(
         "validate", _validate, "say everything that is wrong with manifests and images",
-        "  forge-batch validate\n  forge-batch validate manifests/horse.yaml --format github",
+        "  forge-batch validate\n  forge-batch validate --price\n"
+        "  forge-batch validate manifests/horse.yaml --format github",
     )  # fmt: skip
     validate.add_argument("manifests", nargs="*", metavar="MANIFEST", type=Path, help="only these (default: all)")
     _content(validate)
+    validate.add_argument("--price", action="store_true", help="also say what the sound ones will cost, and when they are done")
     validate.add_argument("--format", choices=["text", "json", "github"], default="text", help="how problems are printed")
 
     plan = add("plan", _plan, "say what remains to be done, without doing it", "  forge-batch plan\n  forge-batch plan --json")
@@ -196,25 +203,44 @@ def _validate(options: argparse.Namespace) -> int:
 
     root = options.content
     intake = take_in_files(root, options.manifests) if options.manifests else take_in(root)
-    print_problems(intake.problems, options.format, root, intake.files)
+    if not options.price:
+        print_problems(intake.problems, options.format, root, intake.files)
+        return FAILED if intake.errors else FINE
+    from forge_batch.content.local import LocalContent
+    from forge_batch.plan_text import print_priced
+
+    asked = {order.manifest.asset for order in intake.orders}
+    others = [order for order in take_in(root).orders if order.manifest.asset not in asked] if options.manifests else []
+    price = _priced(LocalContent(root), [*intake.orders, *others], asked)
+    print_priced(price, intake.problems, options.format, root, intake.files)
     return FAILED if intake.errors else FINE
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from forge_batch import settings
     from forge_batch.content.local import LocalContent
-    from forge_batch.plan_text import plan_json, plan_text
-    from forge_batch.runner import plans
+    from forge_batch.intake import take_in
+    from forge_batch.plan_text import price_json, price_text
 
-    found, problems = plans(LocalContent(options.content), options.asset)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    for problem in errors:
+    content = LocalContent(options.content)
+    queue = take_in(content.root)
+    asked = take_in(content.root, options.asset) if options.asset else queue
+    for problem in asked.errors:
         _complain(str(problem))
+    price = _priced(content, queue.orders, {order.manifest.asset for order in asked.orders})
     if options.json:
-        _print_json(plan_json(found, settings.load().workers))
+        _print_json(price_json(price))
     else:
-        print(plan_text(found, settings.load().workers))
-    return FAILED if errors else FINE
+        print(price_text(price))
+    return FAILED if asked.errors else FINE
+
+
+def _priced(content: ContentRepo, queue: Sequence[Order], asked: set[str]) -> Price:
+    from datetime import UTC, datetime
+
+    from forge_batch import settings
+    from forge_batch.dry_run import priced
+
+    return priced(content, queue, datetime.now(UTC), settings.load().workers, asked)
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -286,7 +312,9 @@ def _ask(question: str, read: Callable[[str], T]) -> T:
 
 
 def _new(options: argparse.Namespace) -> int:
+    from forge_batch.intake import take_in_files
     from forge_batch.new_manifest import new_asset
+    from forge_batch.problem_text import print_problems
     from forge_batch.views_by_name import shown
 
     kind, height = options.kind, options.height_cm
@@ -302,7 +330,9 @@ def _new(options: argparse.Namespace) -> int:
         kind=kind or KINDS[0], height_cm=height, preset=options.preset, named=named,
     )  # fmt: skip
     print(f"made {made.manifest} ({shown(made.views)})")
-    return _validate(argparse.Namespace(content=options.content, manifests=[made.manifest], format="text"))
+    intake = take_in_files(options.content, [made.manifest])
+    print_problems(intake.problems, "text", options.content, intake.files)
+    return FAILED if intake.errors else FINE
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -165,6 +165,7 @@ class _Reading:
         self.inbox_of = content if look else None
         self.migrations = migrations
         self.presets = Presets(content, migrations)
+        self.laid: dict[str, Value] = {}
         self.project = read_project(content) if content else ProjectFile()
 
     def load(self, path: Path) -> Manifest:
@@ -224,16 +225,23 @@ class _Reading:
         name, place = DEFAULT, tree.place
         if named is not None and isinstance(named.value.content, str):
             name, place = named.value.content, named.value.place
+        below, problems = self._below(name, place)
+        return merge(below, tree), problems
+
+    def _below(self, name: str, place: Place) -> tuple[Value, list[Problem]]:
+        """Lay a preset over those it extends and over the project's settings; once for all manifests that name it."""
+        if name in self.laid:
+            return self.laid[name], []
         layers, problems = self.presets.chain(name, place)
-        below, found = expand(self.project.layer, _STAGES)
-        problems += found
-        for layer in layers:
+        nowhere = Place("")
+        below = Value(nowhere, {stage: Entry(nowhere, Value(nowhere, {})) for stage in _STAGES})
+        for layer in [self.project.layer, *layers]:
             expanded, found = expand(layer, _STAGES)
             problems += found
             below = merge(below, expanded)
-        nowhere = Place(tree.place.file)
-        unwritten = Value(nowhere, {name: Entry(nowhere, Value(nowhere, {})) for name in _STAGES})
-        return merge(merge(unwritten, below), tree), problems
+        if not problems:
+            self.laid[name] = below
+        return below, problems
 
 
 def _label(path: Path, content: Path) -> str:

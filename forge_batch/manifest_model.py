@@ -58,7 +58,12 @@ class Manifest(BaseModel):
     )
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="The only source of randomness.")
     priority: int = Field(default=50, ge=0, le=100, description="Assets with a higher number are worked on first.")
-    notes: str = Field(default="", max_length=10_000, description="Free text for people; goes into the package.")
+    notes: str = Field(
+        default="",
+        max_length=10_000,
+        description="Free text for people; goes into the package.",
+        examples=["The lid stays closed."],
+    )
 
     _file: str = PrivateAttr(default="")
     _images: Value | None = PrivateAttr(default=None)

@@ -153,12 +153,6 @@ def _closed(content: ContentRepo, entry: _Asset) -> AssetReport:
     return AssetReport.skipped(entry.plan, entry.job)
 
 
-def plans(content: ContentRepo, asset: str | None = None) -> tuple[list[Plan], tuple[Problem, ...]]:
-    """Work out what remains without doing it: a dry run."""
-    intake = take_in(content.root, asset)
-    return [look_up(content, order).plan for order in intake.orders], intake.problems
-
-
 def standing(content: ContentRepo, asset: str | None = None) -> Report:
     """Say how every asset stands, without working on any."""
     return _standing(content, take_in(content.root, asset))

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from forge_batch.content.local import LocalContent
+from forge_batch.dry_run import plans
 from forge_batch.errors import ContentError
 from forge_batch.executors.contract import Finished
 from forge_batch.intake import take_in
 from forge_batch.jobs import Failure
 from forge_batch.problem_text import problems_json, problems_text
 from forge_batch.report import AssetReport, Report
-from forge_batch.runner import plans, run, standing
+from forge_batch.runner import run, standing
 from forge_batch.stages import STAGES
 from tests.fakes import LEAST, FakeExecutor, Killed, Recorder, content_folder, picture
 

@@ -47,7 +47,7 @@ trellis2: its README on an H100 (2 + 1, 10 + 7, 35 + 25 s), times 1.5 for the ha
 guesses, until the job history corrects them (see estimate.py).
 """
 
-Steps = Annotated[int, Field(ge=1, le=50)]
+Steps = Annotated[int, Field(ge=1, le=50, examples=[12])]
 
 
 def _fineness(resolution: int, steps: int) -> dict[str, int]:
