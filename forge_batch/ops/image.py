@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -69,17 +69,26 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 4"], ImageFacts]:
     Raises:
         ImageRefused: It is missing, broken, too small or large, not 8-bit RGB, animated, or turned by EXIF.
     """
+    try:
+        with path.open("rb") as file:
+            return decode_image(path.name, file)
+    except FileNotFoundError:
+        raise ImageRefused(f"{path.name} does not exist", "add it, or take it out of the manifest") from None
+    except IsADirectoryError:
+        raise ImageRefused(f"{path.name} is a folder", "name a picture inside it") from None
+    except PermissionError:
+        raise ImageRefused(f"{path.name} may not be read", "give the runner read permission on it") from None
+
+
+def decode_image(name: str, file: BinaryIO) -> tuple[UInt8[np.ndarray, "h w 4"], ImageFacts]:
+    """Decode an opened file as `read_image` does; every refusal begins with `name`.
+
+    Raises:
+        ImageRefused: As there, but for what keeps a file from being opened.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            with path.open("rb") as file:
-                return _decode(path.name, file)
-        except FileNotFoundError:
-            raise ImageRefused(f"{path.name} does not exist", "add it, or take it out of the manifest") from None
-        except IsADirectoryError:
-            raise ImageRefused(f"{path.name} is a folder", "name a picture inside it") from None
-        except PermissionError:
-            raise ImageRefused(f"{path.name} may not be read", "give the runner read permission on it") from None
+        return _decode(name, file)
 
 
 def _decode(name: str, file: BinaryIO) -> tuple[np.ndarray, ImageFacts]:
@@ -194,11 +203,17 @@ def _check_upright(name: str, orientation: object) -> None:
         raise ImageRefused(f"{name} is turned by its EXIF tag (orientation {orientation})", "save it upright")
 
 
-def check_image_set(paths: Mapping[str, Path]) -> list[Problem]:
+def _size(path: Path) -> tuple[int, int]:
+    _, facts = read_image(path)
+    return facts.width, facts.height
+
+
+def check_image_set(paths: Mapping[str, Path], size: Callable[[Path], tuple[int, int]] = _size) -> list[Problem]:
     """Collect everything wrong with an image set, in the words that remove_background would use.
 
     Args:
         paths: Pictures by view name; `camera` and `license` are passed over.
+        size: Gives the width and height of a picture or raises ImageRefused; for those who have looked at it already.
 
     Returns:
         One problem a line, in the order of the views; empty if the set can be used.
@@ -216,11 +231,9 @@ def check_image_set(paths: Mapping[str, Path]) -> list[Problem]:
     sizes: dict[str, tuple[int, int]] = {}
     for view in [view for view in VIEWS if view in pictures]:
         try:
-            _, facts = read_image(pictures[view])
+            sizes[view] = size(pictures[view])
         except ImageRefused as refusal:
             problems.append(_problem(view, pictures[view], refusal.message, refusal.hint))
-        else:
-            sizes[view] = facts.width, facts.height
     return problems + _unequal(sizes, pictures)
 
 
