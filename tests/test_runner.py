@@ -10,6 +10,7 @@ from forge_batch.content.local import LocalContent
 from forge_batch.errors import ContentError
 from forge_batch.executors.contract import Finished
 from forge_batch.jobs import Failure
+from forge_batch.picture_checks import CACHE
 from forge_batch.report import AssetReport, Report
 from forge_batch.runner import plans, run, standing
 from forge_batch.stages import STAGES
@@ -254,8 +255,8 @@ def test_two_assets_of_one_wish_share_their_work(content: LocalContent) -> None:
 
 
 def test_a_dry_run_changes_nothing(content: LocalContent) -> None:
-    """Planning and asking how things stand write no file."""
-    before = sorted(content.root.rglob("*"))
+    """Planning and asking how things stand write no file but what was seen in the pictures."""
+    before = sorted([*content.root.rglob("*"), content.root / CACHE.parent, content.root / CACHE])
     found, problems = plans(content)
     assert [task.stage.name for task in found[0].pending] == enabled(content)
     assert problems == ()

@@ -12,6 +12,8 @@ _DARK, _GREY = 110, 40  # levels: a shadow's brightest channel, and its greatest
 _DEEPER, _HUE = 6.0, 8.0  # Lab: how much darker than the background a shadow is at least, and how much its hue may differ
 _BRIGHT = 70.0  # Lab lightness of a background on which a grey object and a shadow are told apart
 _TALLEST = 0.5  # of its width: a shadow on the ground lies flat, the shade of a white object does not
+_DARKER, _DISTINCT = 45.0, 0.6  # Lab lightness below the background, and share of the object that must be so or of another
+# hue: the shade on a pale object and the shadow beside it look the same
 _STEEPEST = 4.0  # Lab lightness a pixel of the small copy at the rim of a soft shadow
 
 
@@ -20,7 +22,7 @@ def shadow_share(subject: Subject) -> float:
 
     In a cut-out: dark, grey, half-transparent and more than an outline wide, in the lower half. Before a bright plain
     background: darker than it, of its hue, without an edge of its own, flat, in the lower half. A hard shadow looks like an
-    object, so it is not found; nor is one that was cut out as opaque.
+    object, so it is not found; nor is one beside a pale object, or one that was cut out as opaque.
     """
     if subject.kind == "plain" and (subject.background is None or subject.background[0] < _BRIGHT):
         return 0.0
@@ -64,4 +66,9 @@ def _on_ground(subject: Subject) -> Bool[np.ndarray, "k l"]:
     _, labels = cv2.connectedComponents(soft | ground, connectivity=4)
     outside = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     reached = np.isin(labels, outside[outside > 0]) & (soft > 0)
-    return np.asarray(reached & (drop > _DEEPER))
+    shadow = np.asarray(reached & (drop > _DEEPER))
+    rest = subject.mask & ~shadow
+    distinct = ~same | (drop > _DARKER)
+    if np.count_nonzero(distinct & rest) < _DISTINCT * np.count_nonzero(rest):
+        return np.zeros_like(shadow)
+    return shadow

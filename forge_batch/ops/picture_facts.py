@@ -12,14 +12,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from forge_batch.ops.cast_shadow import shadow_share
-from forge_batch.ops.image import LARGEST, LARGEST_FILE, SMALLEST, ImageRefused, decode_image
+from forge_batch.ops.image import LARGEST, LARGEST_FILE, SMALLEST, ImageRefused, Stream, decode_image
 from forge_batch.ops.plain_png import decode_plain_png
 from forge_batch.ops.rim_color import rim_color_gap
 from forge_batch.ops.sharpness import measure_sharpness
@@ -112,7 +112,7 @@ def measure_file(path: Path) -> tuple[str, PictureFacts]:
     return digest, _measure(io.BytesIO(data)) if image is None else measure_picture(image)
 
 
-def _measure(file: BinaryIO) -> PictureFacts:
+def _measure(file: Stream) -> PictureFacts:
     try:
         image, _ = decode_image("", file)
     except ImageRefused as refusal:

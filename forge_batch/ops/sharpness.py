@@ -14,6 +14,7 @@ LARGEST = 1024  # pixels: a larger subject is measured scaled down to this, for 
 _INSET = 5  # pixels of the halved picture from the outline at which the coarse filter no longer sees past it
 _FEWEST = 50  # edge pixels of the halved picture from which there is something to judge
 _FAINTEST = 5.0  # levels over two pixels that make an edge in the coarse picture
+_SMALLEST = 300  # pixels: a smaller cut-out lies nearly all beside the outline, where the filters see unequal things
 _QUANTILE = 95  # percent: the sharpest edges speak, so that a blurred background or a soft shade does not
 
 
@@ -59,7 +60,7 @@ def edge_width(steepness: float) -> float:
 
 
 def _steepness(gray: UInt8[np.ndarray, "h w"], alpha: UInt8[np.ndarray, "h w"] | None) -> float | None:
-    if min(gray.shape) < 4 * COARSE:
+    if min(gray.shape) < 4 * COARSE or (alpha is not None and max(gray.shape) < _SMALLEST):
         return None
     # the coarse filter leaves nothing that half the pixels could not show
     half = _halved(gray)

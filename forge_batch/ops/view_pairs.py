@@ -25,6 +25,7 @@ PROPORTION_TOLERANCE = 0.15
 ALIKE = 0.8  # overlap of outlines from which they are taken to be the same
 CLEARLY_LESS = 0.06  # overlap by which the mirrored outline must be the worse match
 SWAP_GAIN, SWAP_GAIN_OF_THREE = 0.15, 0.25  # overlap that an exchange of files must win
+OPPOSITE = 0.65  # overlap of opposite views at least; a seat and its back, seen from near, reach 0.7
 
 
 class Outline(NamedTuple):
@@ -86,7 +87,7 @@ def _heights(outlines: Mapping[str, Outline]) -> list[Disagreement]:
         return []
     lowest = min(outlines, key=lambda view: outlines[view].height)
     tallest = max(outlines, key=lambda view: outlines[view].height)
-    low, tall = outlines[lowest].height, outlines[tallest].height
+    low, tall = float(outlines[lowest].height), float(outlines[tallest].height)
     return [] if _near(low, tall, HEIGHT_TOLERANCE) else [Disagreement("heights", (lowest, tallest), (low, tall))]
 
 
@@ -130,7 +131,7 @@ def _swapped_of_three(outlines: Mapping[str, Outline], pair: tuple[str, str]) ->
     now = _opposite(outlines[pair[0]], outlines[pair[1]])
     fits = {view: _opposite(outlines[view], outlines[third]) for view in pair}
     best = max(fits, key=lambda name: fits[name])
-    if fits[best] < ALIKE or fits[best] - now < SWAP_GAIN_OF_THREE:
+    if fits[best] < OPPOSITE or fits[best] - now < SWAP_GAIN_OF_THREE:
         return None
     wrong = pair[1] if best == pair[0] else pair[0]
     return Disagreement("swapped", (best, third), (round(now, 3), round(fits[best], 3)), ((third, wrong),))
