@@ -100,6 +100,16 @@ class Manifest(BaseModel):
         """Line and column of the asset's name in the file; zeros if the file's name is the asset's."""
         return self._asset_place
 
+    def image_place(self, view: str | None = None) -> tuple[int, int]:
+        """Give line and column where the file names a view's picture, or all of them; zeros where it does not name them."""
+        if self._images is None:
+            return 0, 0
+        place, entries = self._images.place, self._images.content
+        if isinstance(entries, dict) and view in entries:
+            place = entries[view].value.place
+        # a preset may name the images; its lines are not the manifest's
+        return (place.line, place.column) if place.file == self._file else (0, 0)
+
     def read_from(
         self,
         file: str,

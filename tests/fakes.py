@@ -163,7 +163,7 @@ class Recorder:
         self.reports.append(asset)
 
 
-def picture(path: Path, size: tuple[int, int] = (64, 64), mode: str = "RGBA", **options: Any) -> Path:
+def picture(path: Path, size: tuple[int, int] = (512, 512), mode: str = "RGBA", **options: Any) -> Path:
     """Write a picture of a brown box on a clear ground, of `size` (width, height) pixels."""
     width, height = size
     pixels = np.zeros((height, width, 4), np.uint8)

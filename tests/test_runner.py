@@ -12,6 +12,7 @@ from forge_batch.errors import ContentError
 from forge_batch.executors.contract import Finished
 from forge_batch.intake import take_in
 from forge_batch.jobs import Failure
+from forge_batch.picture_checks import CACHE
 from forge_batch.problem_text import problems_json, problems_text
 from forge_batch.report import AssetReport, Report
 from forge_batch.runner import run, standing
@@ -257,8 +258,8 @@ def test_two_assets_of_one_wish_share_their_work(content: LocalContent) -> None:
 
 
 def test_a_dry_run_changes_nothing(content: LocalContent) -> None:
-    """Planning and asking how things stand write no file."""
-    before = sorted(content.root.rglob("*"))
+    """Planning and asking how things stand write no file but what was seen in the pictures."""
+    before = sorted([*content.root.rglob("*"), content.root / CACHE.parent, content.root / CACHE])
     found, problems = plans(content)
     assert [task.stage.name for task in found[0].pending] == enabled(content)
     assert problems == ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, Progress
 from forge_batch.jobs import Failure, TaskRecord
+from forge_batch.worker_signals import die_with_parent
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -92,7 +92,7 @@ def _hear(worker: _Worker) -> Iterator[Event]:
 
 def _work(chain: Chain, events: Connection, threads: int) -> None:
     """Be the worker: run the chain's tasks one after another, and die with the parent."""
-    _die_with_parent()
+    die_with_parent()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
     log = chain.tasks[0].work / "logs" / f"{chain.asset}.log"
@@ -120,10 +120,3 @@ def _redirect(log: Path) -> None:
     with log.open("ab") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends, however that ends (Linux; elsewhere the pipe does it)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
