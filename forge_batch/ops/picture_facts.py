@@ -32,6 +32,7 @@ OUTLINE = 64
 """Pixels of an edge of the kept silhouette."""
 
 _PART = 0.1  # area of the largest part from which another one counts as a subject
+_CLEAR = 30.0  # contrast with a plain background from which parts can be counted
 _MARGIN = 12  # pixels around the subject in which a blurred outline fades
 _SIDES = ("top", "right", "bottom", "left")
 
@@ -132,7 +133,7 @@ def measure_picture(image: UInt8[np.ndarray, "h w c"]) -> PictureFacts:
     left, top, wide, high = box
     around = image[max(0, top - _MARGIN) : top + high + _MARGIN, max(0, left - _MARGIN) : left + wide + _MARGIN]
     steepness, outline = measure_sharpness(around, cut_out)
-    subjects, second = count_subjects(subject.mask, _PART)
+    subjects, second = count_subjects(subject.mask, _PART) if subject.contrast >= _CLEAR else (1, 0.0)
     return PictureFacts(
         width=width,
         height=height,

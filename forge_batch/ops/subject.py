@@ -30,12 +30,14 @@ class Subject:
         mask: (k, l), where it is in the small copy.
         small: (k, l, 4) the small copy.
         background: Lab of a plain background.
+        contrast: Median difference from that background, CIE 1976; a pale object may fall to pieces when it is keyed out.
     """
 
     kind: Literal["alpha", "plain"]
     mask: Bool[np.ndarray, "k l"]
     small: UInt8[np.ndarray, "k l 4"]
     background: tuple[float, float, float] | None = None
+    contrast: float = 100.0
 
 
 def find_subject(image: UInt8[np.ndarray, "h w c"]) -> Subject | None:
@@ -68,7 +70,8 @@ def _before_plain_background(small: np.ndarray) -> Subject | None:
     color = np.median(edge, axis=0)
     if float((np.linalg.norm(edge - color, axis=1) <= _EVEN).mean()) < _PLAIN:
         return None
-    near = (np.linalg.norm(lab - color, axis=2) <= _NEAR).astype(np.uint8)
+    distance = np.linalg.norm(lab - color, axis=2)
+    near = (distance <= _NEAR).astype(np.uint8)
     _, labels = cv2.connectedComponents(near, connectivity=4)
     rim = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     mask = ~np.isin(labels, rim[rim > 0])
@@ -76,7 +79,7 @@ def _before_plain_background(small: np.ndarray) -> Subject | None:
         return None
     opaque = small if small.shape[2] == 4 else np.dstack([small, np.full(small.shape[:2], 255, np.uint8)])
     lightness, a, b = (float(level) for level in color)
-    return Subject("plain", mask, opaque, (lightness, a, b))
+    return Subject("plain", mask, opaque, (lightness, a, b), float(np.median(distance[mask])))
 
 
 def count_subjects(mask: Bool[np.ndarray, "k l"], share: float) -> tuple[int, float]:
