@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from forge_batch.advice import density_advice
 from forge_batch.errors import ContentError, ManifestError, Problem
 from forge_batch.manifest import Manifest, load_manifest, load_manifests
 from forge_batch.plan import InputImage
@@ -102,6 +103,7 @@ def _look_at(manifests: Sequence[Manifest], root: Path, *, whole: bool) -> tuple
     orders = []
     for (manifest, paths), result in zip(found, checked, strict=True):
         problems += [_placed(problem, manifest) for problem in result.problems]
+        problems += density_advice(manifest.resolved(), result.extents, manifest.place_of)
         if not any(problem.severity == "error" for problem in result.problems):
             images = {name: InputImage(path, result.hashes[name]) for name, path in paths.items()}
             orders.append(Order(manifest, images))

@@ -19,7 +19,7 @@ from forge_batch.advice import advise
 from forge_batch.errors import ManifestError, Problem
 from forge_batch.field_errors import problems_of
 from forge_batch.image_sets import find_images, images_form
-from forge_batch.layers import expand, merge, origins
+from forge_batch.layers import expand, merge, origins, places
 from forge_batch.manifest_model import Manifest, ManifestDocument, clean_name, manifest_model, name_fault, title
 from forge_batch.manifest_schema import document, reference_markdown, schema
 from forge_batch.migrations import MIGRATIONS, Migration, migrate
@@ -215,9 +215,10 @@ class _Reading:
             where |= {key: source} if where.get(key) == "default" else {}
         for name, params in _STAGES.items():
             where |= _implied(name, params, where, resolved[name])
-        advice = advise(resolved, self.project.project, lambda field: _place_of(field, merged, file))
+        written = places(resolved, merged, file)
+        advice = advise(resolved, self.project.project, lambda field: written.get(field, Place(file)))
         warnings = [*warnings, *_idle_options(manifest, merged, file), *advice]
-        return manifest.read_from(file, (place.line, place.column), images.value, where, warnings)
+        return manifest.read_from(file, (place.line, place.column), images.value, where, written, warnings)
 
     def _merge(self, tree: Value) -> tuple[Value, list[Problem]]:
         """Lay the manifest over its presets and the project's settings."""
@@ -293,15 +294,6 @@ def _whole_numbers(data: Any) -> Any:
 def _said(problem: Problem, problems: Iterable[Problem]) -> bool:
     """Tell whether `images` was reported already, in better words than the field's type has."""
     return problem.field.startswith("images") and any(said.field.startswith("images") for said in problems)
-
-
-def _place_of(field: str, merged: Value, file: str) -> Place:
-    """Find where the author wrote a field; the file as a whole if the value comes from elsewhere."""
-    value: Value | None = merged
-    for part in field.split("."):
-        entry = _entry(value, part) if value is not None else None
-        value = entry.value if entry else None
-    return value.place if value is not None and value.place.file == file else Place(file)
 
 
 def _implied(stage: str, params: type[StageParams], where: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:

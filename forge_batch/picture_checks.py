@@ -39,10 +39,12 @@ class CheckedSet:
     Attributes:
         hashes: SHA-256 of every file of the set that could be read, by name (views, camera, license).
         problems: Errors and warnings, without a file; `field` is images.VIEW, or images for the set as a whole.
+        extents: Width and height of the subject by view, pixels, where it is known.
     """
 
     hashes: Mapping[str, str]
     problems: tuple[Problem, ...]
+    extents: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def check_pictures(
@@ -154,7 +156,8 @@ def _check(files: Mapping[str, Path], digests: Mapping[Path, str], known: Mappin
             message = f"{files[name].name} cannot be read"
             problems.append(Problem("", 0, 0, "images", "error", "image", message, "give the runner read permission on it"))
     views = {name: View(path.name, hashes[name], facts[path]) for name, path in pictures.items() if path in facts}
-    return CheckedSet(hashes, (*problems, *picture_warnings(views, cameras="camera" in files)))
+    extents = {name: view.facts.box[2:] for name, view in views.items() if view.facts.box}
+    return CheckedSet(hashes, (*problems, *picture_warnings(views, cameras="camera" in files)), extents)
 
 
 @dataclass
