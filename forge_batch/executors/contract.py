@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from forge_batch.estimate import Seconds
 from forge_batch.jobs import TaskRecord
 from forge_batch.plan import Plan, Task
 from forge_batch.stage import Device
@@ -46,12 +47,13 @@ class TaskSpec:
         return {path.split("/")[0] for path in self.inputs.values()}
 
     @classmethod
-    def of(cls, task: Task, plan: Plan, work: Path, expected: tuple[float, float] | None = None) -> TaskSpec:
+    def of(cls, task: Task, plan: Plan, work: Path, expected: Seconds | None = None) -> TaskSpec:
         slots = {slot.name: slot for slot in task.stage.inputs}
         inputs = {name: f"{key}/{slots[name].filename}" for name, key in task.inputs.items() if name != "images"}
         images = {name: image.path for name, image in plan.images.items()} if "images" in task.inputs else {}
         params = task.params.model_dump(mode="json")
-        return cls(task.asset, task.stage.name, params, task.seed, task.key, inputs, images, work, task.device, expected)
+        seconds = (round(expected.p50, 2), round(expected.p90, 2)) if expected else None
+        return cls(task.asset, task.stage.name, params, task.seed, task.key, inputs, images, work, task.device, seconds)
 
     def to_json(self) -> dict[str, Any]:
         """Give plain data, paths as text, for another process or machine."""
