@@ -276,7 +276,9 @@ class Simulation:
         """Price an asset anew when the estimates have moved."""
         if asset.priced is None or asset.priced[0] != self.learned:
             arrival = asset.arrival
-            priced = GpuPlan.of(asset.plan, self.estimator, arrival.at, arrival.priority, arrival.deadline, asset.cut_off)
+            priced = GpuPlan.of(asset.plan, self.estimator, arrival.at, arrival.priority, arrival.deadline)
+            for key, seconds in asset.cut_off.items():
+                priced = priced.cut_off(key, seconds)
             asset.priced = self.learned, replace(priced, ready=asset.ready_at)
         return asset.priced[1]
 

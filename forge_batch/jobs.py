@@ -94,6 +94,8 @@ class Job:
         published: Key of the export task whose package lies in exports/, empty if none does.
         failure: Why the last run ended without a package, or None.
         problems: What `validate` said of the manifest and its images when it was last taken in.
+        since: When a runner first saw that there is something to do, ISO 8601; empty once the package is published. What
+            waits longer is more urgent.
     """
 
     asset: str
@@ -101,6 +103,7 @@ class Job:
     published: str = ""
     failure: Failure | None = None
     problems: tuple[Problem, ...] = ()
+    since: str = ""
 
     def with_record(self, record: TaskRecord) -> Job:
         """Add one outcome; a later outcome of the same key replaces the earlier."""
@@ -127,6 +130,7 @@ class Job:
             "published": self.published,
             "failure": asdict(self.failure) if self.failure else None,
             "problems": [asdict(problem) for problem in self.problems],
+            "since": self.since,
             "records": [record.to_json() for record in self.records.values()],
         }
 
@@ -140,4 +144,5 @@ class Job:
             document["published"],
             Failure(**failure) if failure else None,
             tuple(Problem(**problem) for problem in document.get("problems", ())),
+            document.get("since", ""),
         )

@@ -10,11 +10,13 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 from forge_batch.artifacts import MANIFEST, PACKAGE, PREVIEW
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
+from forge_batch.estimate import Estimator
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec
 from forge_batch.intake import Intake, Order, take_in
 from forge_batch.jobs import Failure, Job
@@ -23,6 +25,7 @@ from forge_batch.packages.names import package_name
 from forge_batch.plan import Plan, plan
 from forge_batch.report import AssetReport, Report, status_markdown, write_asset_report
 from forge_batch.stages import STAGES
+from forge_batch.windows import GpuPlan
 
 
 class Listener(Protocol):
@@ -59,14 +62,16 @@ def run(
         done += [_closed(content, entry) for entry in batch.values() if not entry.plan.pending]
         for report in done:
             listener.finished(report)
-        chains = []
+        estimator = Estimator.from_records(record for entry in batch.values() for record in entry.job.records.values())
+        chains, now = [], datetime.now(UTC)
         for entry in batch.values():
             try:
-                chains += _chain(content, entry)
+                chains += _chain(content, entry, estimator, now)
             except ContentError as error:
                 entry.job = replace(entry.job, failure=Failure.of(error))
                 done.append(AssetReport.of(entry.plan, entry.job))
                 listener.finished(done[-1])
+        open_ones = {chain.asset for chain in chains}
         with closing(executor.run(chains)) as events:
             for event in events:
                 listener.event(event)
@@ -74,9 +79,14 @@ def run(
                     entry = batch[event.asset]
                     entry.job = entry.job.with_record(event.record)
                     _save(content, entry)
-                    if event.record.key == entry.plan.last.key or event.record.state == "failed":
+                    over = event.record.key == entry.plan.last.key or event.record.state == "failed"
+                    if over and event.asset in open_ones:
+                        open_ones.discard(event.asset)
                         done.append(_closed(content, entry))
                         listener.finished(done[-1])
+        for name in sorted(open_ones):  # what waits for a GPU or for its allowance
+            done.append(AssetReport.standing(batch[name].plan, batch[name].job))
+            listener.finished(done[-1])
         with suppress(ContentError):  # a disk too full for the status has failed assets to say so
             write_status(content, intake if asset is None else take_in(content.root))
     return Report(tuple(sorted(done, key=lambda one: one.asset)), intake.problems)
@@ -113,14 +123,18 @@ def _note_problems(content: ContentRepo, intake: Intake, batch: Mapping[str, _As
                 content.save_job(job)
 
 
-def _chain(content: ContentRepo, entry: _Asset) -> list[Chain]:
-    """Hand an asset's pending tasks to the executor, with the resolved manifest where stages can read it."""
+def _chain(content: ContentRepo, entry: _Asset, estimator: Estimator, now: datetime) -> list[Chain]:
+    """Hand an asset's pending tasks to the executor, priced, with the resolved manifest where stages can read it."""
     pending = entry.plan.pending
     if not pending:
         return []
     content.write(f"work/{entry.plan.manifest_key}/{MANIFEST.filename}", entry.order.manifest.to_yaml().encode())
+    entry.job = replace(entry.job, since=entry.job.since or now.isoformat())
+    since, wish = datetime.fromisoformat(entry.job.since), entry.order.manifest
+    gpu = GpuPlan.of(entry.plan, estimator, since, wish.priority)
     work = content.task_folder(pending[0].key).parent
-    return [Chain(entry.plan.asset, tuple(TaskSpec.of(task, entry.plan, work) for task in pending), entry.plan.cost.cpu)]
+    specs = [TaskSpec.of(task, entry.plan, work, estimator.of(task)) for task in pending]
+    return [Chain(entry.plan.asset, tuple(specs), entry.plan.cost.cpu, gpu)]
 
 
 def _save(content: ContentRepo, entry: _Asset) -> None:
@@ -140,7 +154,7 @@ def _closed(content: ContentRepo, entry: _Asset) -> AssetReport:
             folder = content.task_folder(last)
             files = {package_name(entry.plan.asset, "ue5"): folder / PACKAGE.filename, "preview.png": folder / PREVIEW.filename}
             content.publish(entry.plan.asset, files)
-            entry.job = replace(entry.job, published=last, failure=None)
+            entry.job = replace(entry.job, published=last, failure=None, since="")
             worked = True
         if worked:
             report = AssetReport.of(entry.plan, entry.job)

@@ -13,10 +13,9 @@ ever: to keep an asset out, the others in a window must outweigh it, and a hundr
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from types import MappingProxyType
 from typing import get_args
 
 from forge_batch.backends.catalog import GPU_NEEDS
@@ -91,15 +90,24 @@ class GpuPlan:
         since: datetime,
         priority: int = 50,
         deadline: date | None = None,
-        cut_off: Mapping[str, float] = MappingProxyType({}),
     ) -> GpuPlan:
-        """Price the pending GPU tasks of a plan.
-
-        `cut_off` has the seconds after which a task, by key, was cut off by the end of a window: it needs more, and is given
-        twice as many.
-        """
-        runs = tuple(tuple(_gpu_task(task, estimator, cut_off.get(task.key, 0.0)) for task in run) for run in gpu_runs(plan))
+        """Price the pending GPU tasks of a plan."""
+        runs = tuple(tuple(_gpu_task(task, estimator) for task in run) for run in gpu_runs(plan))
         return cls(plan.asset, runs, since, priority, deadline)
+
+    def without(self, keys: Collection[str]) -> GpuPlan:
+        """Leave out tasks that are done."""
+        runs = (tuple(task for task in run if task.key not in keys) for run in self.runs)
+        return replace(self, runs=tuple(run for run in runs if run))
+
+    def cut_off(self, key: str, seconds: float) -> GpuPlan:
+        """Give a task that was cut off after so many seconds by the end of a window twice as many: it needs more."""
+
+        def longer(task: GpuTask) -> GpuTask:
+            p50, p90 = max(task.seconds.p50, 1.4 * seconds), max(task.seconds.p90, 2 * seconds)
+            return replace(task, seconds=replace(task.seconds, p50=p50, p90=p90)) if task.key == key else task
+
+        return replace(self, runs=tuple(tuple(map(longer, run)) for run in self.runs))
 
     @property
     def size(self) -> Size:
@@ -171,14 +179,11 @@ def gpu_runs(plan: Plan) -> list[list[Task]]:
     return [runs[number] for number in sorted(runs)]
 
 
-def _gpu_task(task: Task, estimator: Estimator, cut_off: float) -> GpuTask:
+def _gpu_task(task: Task, estimator: Estimator) -> GpuTask:
     model = task.backend
     vram = GPU_NEEDS[model].vram_at(getattr(task.params, "resolution", 0)) if model else 0.0
     load = estimator.switch(model) if model else NOTHING
-    seconds = estimator.gpu(task)
-    if cut_off > 0:
-        seconds = replace(seconds, p50=max(seconds.p50, 1.4 * cut_off), p90=max(seconds.p90, 2 * cut_off))
-    return GpuTask(task.asset, task.key, task.stage.name, model, seconds, load, vram)
+    return GpuTask(task.asset, task.key, task.stage.name, model, estimator.gpu(task), load, vram)
 
 
 def size_of(tasks: Iterable[GpuTask]) -> Size:

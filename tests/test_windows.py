@@ -243,9 +243,12 @@ def test_a_task_that_was_cut_off_is_given_twice_the_time() -> None:
         fake_stage("export", [c, d], [Slot("package", ".zip")]),
     ]
     pending = plan_asset(stages, FakeWish(), {}, job_of(()), ())
-    ((first, second),) = GpuPlan.of(pending, Estimator(), NOW, cut_off={pending.tasks[0].key: 100.0}).runs
+    priced = GpuPlan.of(pending, Estimator(), NOW)
+    ((first, second),) = priced.cut_off(pending.tasks[0].key, 100.0).runs
     assert (first.seconds.p50, first.seconds.p90) == (140.0, 200.0)
     assert second.seconds == Estimator().gpu(pending.tasks[1])
+    assert priced.without({first.key}).runs == ((second,),)
+    assert priced.without({first.key, second.key}).runs == ()
 
 
 FULL = Remaining(2400, None, "ledger", 2400)
