@@ -114,7 +114,7 @@ class LocalGpu:
 
 def _be_the_gpu(tasks: Sequence[WindowTask], limit: float, news: Connection) -> None:
     """Be the process of a window."""
-    _die_with_parent()
+    die_with_parent()
     from forge_batch.executors.run_task import run_task  # noqa: PLC0415 - in the worker alone
 
     with contextlib.suppress(OSError):
