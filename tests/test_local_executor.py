@@ -22,7 +22,7 @@ from forge_batch.content.local import RECORD, LocalContent
 from forge_batch.executors.contract import Chain, Event, Finished, Progress, TaskSpec
 from forge_batch.executors.local import LocalExecutor
 from forge_batch.jobs import TaskRecord
-from forge_batch.runner import plans
+from forge_batch.standing import plans
 from tests.fakes import LEAST, content_folder, fill, small_disk
 
 ROOT = Path(__file__).parent.parent

@@ -13,8 +13,9 @@ from forge_batch.intake import take_in
 from forge_batch.jobs import Failure
 from forge_batch.problem_text import problems_json, problems_text
 from forge_batch.report import AssetReport, Report
-from forge_batch.runner import plans, run, standing
+from forge_batch.runner import run
 from forge_batch.stages import STAGES
+from forge_batch.standing import plans, standing
 from tests.fakes import LEAST, FakeExecutor, Killed, Recorder, content_folder, picture
 
 FEWER = LEAST + "build_lods: {ratios: [0.4]}\n"
