@@ -99,6 +99,12 @@ class Plan:
         return frozenset(task.key for task in self.tasks)
 
     @property
+    def reads(self) -> frozenset[str]:
+        """Keys of the finished tasks whose outputs the pending ones read."""
+        pending = {task.key for task in self.pending}
+        return frozenset(key for task in self.pending for key in task.inputs.values() if key in self.keys - pending)
+
+    @property
     def cost(self) -> Cost:
         """Sum over the pending tasks."""
         costs = [task.cost for task in self.pending]

@@ -19,10 +19,10 @@ import pytest
 from PIL import Image
 
 from forge_batch.content.local import RECORD, LocalContent
-from forge_batch.dry_run import plans
 from forge_batch.executors.contract import Chain, Event, Finished, Progress, TaskSpec
 from forge_batch.executors.local import LocalExecutor
 from forge_batch.jobs import TaskRecord
+from forge_batch.standing import plans
 from tests.fakes import LEAST, content_folder, fill, small_disk
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from forge_batch.content.local import LocalContent
-from forge_batch.dry_run import plans
 from forge_batch.errors import ContentError
 from forge_batch.executors.contract import Chain, Event, Finished, Waits
 from forge_batch.intake import take_in
@@ -16,8 +15,9 @@ from forge_batch.jobs import Failure
 from forge_batch.picture_checks import CACHE
 from forge_batch.problem_text import problems_json, problems_text
 from forge_batch.report import AssetReport, Report
-from forge_batch.runner import run, standing
+from forge_batch.runner import run
 from forge_batch.stages import STAGES
+from forge_batch.standing import plans, standing
 from tests.fakes import LEAST, FakeExecutor, Killed, Recorder, content_folder, picture
 
 FEWER = LEAST + "build_lods: {ratios: [0.4]}\n"
