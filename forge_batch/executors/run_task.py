@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from forge_batch.artifacts import Artifact
 from forge_batch.content.local import RECORD
@@ -31,7 +32,7 @@ def run_task(spec: TaskSpec, progress: Callable[[float, str], None]) -> TaskReco
     measured `load_seconds`, those in which its backend loaded a model, they go into the record's own field.
     """
     start = time.monotonic()
-    folder = spec.work / "unfinished" / f"{spec.key}-{os.getpid()}"
+    folder = spec.work / "unfinished" / f"{spec.key}-{uuid4().hex[:8]}"  # another machine may be at the same task
     try:
         folder.mkdir(parents=True)
         metrics = _run_stage(spec, folder, progress)
