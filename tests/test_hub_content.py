@@ -625,3 +625,28 @@ def test_the_state_may_be_deleted(hub: HubServer, tmp_path: Path) -> None:
     repo.commit("clean up", {}, ("state/", "cache/"))
     shutil.rmtree(tmp_path / "disk")
     assert states(go(opened(hub, tmp_path / "disk"))) == {"crate": "done"}
+
+
+@pytest.mark.slow
+def test_a_thousand_manifests(hub: HubServer, tmp_path: Path) -> None:
+    """`validate` and `plan` stay under 5 s of one core each; a sync without news makes one request, one change costs five."""
+    files: dict[str, bytes | str | None] = {}
+    for number in range(1000):
+        files |= wish(f"asset_{number:04}", tmp_path, seed=number)
+    repo = hub.repo(NAME, files)
+    content = opened(hub, tmp_path / "disk")
+    with hub.counting() as requests:
+        content.sync()
+        opened(hub, tmp_path / "disk")
+    assert len(requests) == 2
+    start = time.process_time()
+    intake = take_in(content.root)
+    assert time.process_time() - start < 5
+    assert (len(intake.orders), intake.errors) == (1000, ())
+    start = time.process_time()
+    assert len(plans(content)[0]) == 1000
+    assert time.process_time() - start < 5
+    repo.put({"manifests/asset_0000.yaml": LEAST + "seed: 5000\n"})
+    with hub.counting() as requests:
+        content.sync()
+    assert len(requests) == 5, "head, the top, manifests/ again, and two for the file"
