@@ -31,8 +31,9 @@ def look_up(content: ContentRepo, order: Order, retry: bool = False) -> Standing
     remains = plan(STAGES, wish, order.images, job, (), retry)
     if remains.pending:
         found = {task.key: record for task in remains.tasks if (record := content.recall(task.key))}
-        job = replace(job, records={**job.records, **found})
-        remains = plan(STAGES, wish, order.images, job, found, retry)
+        if found:
+            job = replace(job, records={**job.records, **found})
+            remains = plan(STAGES, wish, order.images, job, found, retry)
     return Standing(order, remains, job.only(remains.keys))
 
 

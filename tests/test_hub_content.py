@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import shutil
@@ -399,6 +400,32 @@ def test_a_second_runner_is_kept_out(hub: HubServer, tmp_path: Path) -> None:
     assert_sound(repo)
 
 
+def test_two_runners_that_begin_at_once(hub: HubServer, tmp_path: Path) -> None:
+    """If another runner was faster by a moment, nothing that it made is made again."""
+    repo = repo_with(hub, tmp_path, "crate")
+    fast, slow = FakeExecutor(), FakeExecutor()
+    hub.fault("before", "POST", "/commit/", act=lambda: go(opened(hub, tmp_path / "other", runner="two"), fast))
+    assert states(go(opened(hub, tmp_path / "disk"), slow)) == {"crate": "skipped"}
+    assert fast.ran
+    assert not slow.ran
+    assert len(exports_of(repo, "crate")) == 1
+
+
+def test_two_runners_that_begin_at_once_keep_apart(hub: HubServer, tmp_path: Path) -> None:
+    """If the faster one is still at work, the slower one is told so, and works on nothing."""
+    repo_with(hub, tmp_path, "crate")
+    slow = FakeExecutor()
+
+    def begin() -> None:
+        with contextlib.suppress(Killed):
+            go(opened(hub, tmp_path / "other", runner="two"), FakeExecutor(die_after=1))
+
+    hub.fault("before", "POST", "/commit/", act=begin)
+    with pytest.raises(ContentError, match=r"another runner \(two\) is at work"):
+        go(opened(hub, tmp_path / "disk"), slow)
+    assert not slow.ran
+
+
 def test_a_runner_that_was_taken_for_dead_stops(hub: HubServer, tmp_path: Path) -> None:
     """If it was alive after all, it commits nothing any more and says why."""
     repo = repo_with(hub, tmp_path, "crate")
@@ -455,7 +482,7 @@ def test_commits_keep_to_the_hours_limit(hub: HubServer, tmp_path: Path) -> None
     [
         (
             False,
-            r"private and no token was given: .* set HF_TOKEN to .* `Read access to contents .* or to .* `Write access to",
+            r"private and no token .* set HF_TOKEN to .* `Read access to contents .* or to .* `Write access to contents",
         ),
         ("hf_wrongToken0123456", r"does not accept the token .*: set HF_TOKEN to a valid one: .*`Write access"),
     ],
@@ -598,3 +625,28 @@ def test_the_state_may_be_deleted(hub: HubServer, tmp_path: Path) -> None:
     repo.commit("clean up", {}, ("state/", "cache/"))
     shutil.rmtree(tmp_path / "disk")
     assert states(go(opened(hub, tmp_path / "disk"))) == {"crate": "done"}
+
+
+@pytest.mark.slow
+def test_a_thousand_manifests(hub: HubServer, tmp_path: Path) -> None:
+    """`validate` and `plan` stay under 5 s of one core each; a sync without news makes one request, one change costs five."""
+    files: dict[str, bytes | str | None] = {}
+    for number in range(1000):
+        files |= wish(f"asset_{number:04}", tmp_path, seed=number)
+    repo = hub.repo(NAME, files)
+    content = opened(hub, tmp_path / "disk")
+    with hub.counting() as requests:
+        content.sync()
+        opened(hub, tmp_path / "disk")
+    assert len(requests) == 2
+    start = time.process_time()
+    intake = take_in(content.root)
+    assert time.process_time() - start < 5
+    assert (len(intake.orders), intake.errors) == (1000, ())
+    start = time.process_time()
+    assert len(plans(content)[0]) == 1000
+    assert time.process_time() - start < 5
+    repo.put({"manifests/asset_0000.yaml": LEAST + "seed: 5000\n"})
+    with hub.counting() as requests:
+        content.sync()
+    assert len(requests) == 5, "head, the top, manifests/ again, and two for the file"
