@@ -23,7 +23,7 @@ from forge_batch.errors import Problem
 from forge_batch.ops.image import NOT_VIEWS, ImageRefused, check_image_set, read_image
 from forge_batch.ops.picture_facts import VERSION, PictureFacts, measure_file
 from forge_batch.picture_warnings import View, picture_warnings
-from forge_batch.worker_signals import die_with_parent
+from forge_batch.worker_signals import die_with_parent, interrupts_wait
 
 CACHE = Path("work") / "image_checks.json"
 FEW = 24  # unknown pictures that are measured here, in less time than it takes to start workers
@@ -115,9 +115,11 @@ def _in_processes(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, t
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start)
     try:
-        yield from zip(paths, pool.map(_try, paths, chunksize=8), strict=True)
+        with interrupts_wait():
+            results = pool.map(_try, paths, chunksize=4)
+        yield from zip(paths, results, strict=True)
     finally:
-        # after Ctrl-C the eight pictures at hand are finished, no more
+        # after Ctrl-C the few pictures at hand are finished, no more
         pool.shutdown(cancel_futures=True)
 
 
