@@ -48,8 +48,9 @@ WRONG = {"trellis2": 1.3, "hunyuan3d": 0.7, "unirig": 1.2, "diffusion": 0.8, "":
 """How far the true medians lie from the priors."""
 SPREAD, TAIL, TAIL_FACTOR = 0.3, 1 / 30, 3.0
 START, KILLS_A_SECOND, BUSY = 6.0, 1 / 20_000, 0.1
-SINGLES, BURST = 17, 80
-"""Means: single assets a day, and assets in a burst."""
+SINGLES, BURST, QUIET = 18, 85, 5
+"""Means: single assets a day, and assets in a burst; the last days bring no burst, so that what is left over at the end is
+backlog and not news."""
 KINDS: tuple[tuple[float, dict[str, dict[str, Any]]], ...] = (
     (0.30, {"generate": {"backend": "trellis2", "quality": "fast"}}),
     (0.22, {"generate": {"backend": "trellis2"}}),
@@ -95,7 +96,7 @@ def arrivals(days: int, seed: int) -> list[Arrival]:
     shares = np.array([share for share, _ in KINDS])
     for day in range(days):
         times = [(float(rng.uniform(0, 1)), int(rng.choice(len(KINDS), p=shares))) for _ in range(rng.poisson(SINGLES))]
-        if rng.random() < 0.2:
+        if rng.random() < 0.2 and (day < days - QUIET or days <= 2 * QUIET):
             moment, kind = float(rng.uniform(0, 1)), int(rng.choice(len(KINDS), p=shares))
             times += [(moment, kind if rng.random() < 0.7 else int(rng.choice(len(KINDS), p=shares)))] * int(
                 rng.geometric(1 / 100)
@@ -181,7 +182,7 @@ POLICIES: dict[str, Policy] = {
     "first_fit_decreasing": in_turn(lambda one: (-dearness(one), one.since), stop=False),
     "ours": pack,
 }
-PATIENCE = {"ours": timedelta(hours=4)}
+PATIENCE = {"ours": timedelta(hours=2)}
 """The three simple policies open a window as soon as anything fits."""
 
 
@@ -234,13 +235,14 @@ class Simulation:
             while coming and coming[0].at <= now:
                 self._take_in(coming.pop(0))
             self._note(now)
+            self.learned = (now - BEGIN) // timedelta(hours=8)
             left = remaining(ALLOWANCE, self._recent(now), now, platform.read(now))
             queue = [self._price(asset) for asset in self.assets.values() if asset.done_at is None and asset.ready_at <= now]
             window = self.policy(queue, left.seconds, now, self.estimator.cold_start(), ALLOWANCE)
             if not worth_opening(window, queue, now, left.resets_at, self.patience):
                 events = [asset.ready_at for asset in self.assets.values() if asset.done_at is None and asset.ready_at > now]
                 events += [one.at for one in coming[:1]] + ([left.resets_at] if left.resets_at else [])
-                now = max(now + timedelta(minutes=10), min([*events, now + timedelta(hours=1)]))
+                now = max(now + timedelta(minutes=15), min([*events, now + timedelta(hours=1)]))
             elif draw("busy", self.seed, now.date(), now.hour, now.minute // 10).random() < BUSY:
                 now += timedelta(seconds=360)  # 60 in the queue of the platform, then a pause
             else:
@@ -273,7 +275,7 @@ class Simulation:
             asset.done_at = asset.ready_at
 
     def _price(self, asset: Asset) -> GpuPlan:
-        """Price an asset anew when the estimates have moved."""
+        """Price an asset anew every eight hours: what was learned meanwhile counts from then on."""
         if asset.priced is None or asset.priced[0] != self.learned:
             arrival = asset.arrival
             priced = GpuPlan.of(asset.plan, self.estimator, arrival.at, arrival.priority, arrival.deadline)
@@ -301,7 +303,6 @@ class Simulation:
                     asset.job = asset.job.with_record(record)
                     self.estimator.learn(record, BY_NAME[record.stage])
             self._work_on_cpu(asset, now)
-        self.learned += bool(records)
         return now + timedelta(seconds=5)
 
     def _work(self, window: Window) -> tuple[list[tuple[str, TaskRecord]], float, float, float]:

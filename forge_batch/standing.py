@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from forge_batch.attempts import next_attempt
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
 from forge_batch.intake import Intake, Order, take_in
@@ -27,14 +28,15 @@ class Standing:
 
 def look_up(content: ContentRepo, order: Order, retry: bool = False) -> Standing:
     """Plan one asset from its job, taking back finished tasks that a killed run left unrecorded or another asset made."""
-    wish, job = order.manifest, content.load_job(order.manifest.asset)
+    job = content.load_job(order.manifest.asset)
+    wish = next_attempt(STAGES, order.manifest, order.images, job, order.retry_seeds)
     remains = plan(STAGES, wish, order.images, job, (), retry)
     if remains.pending:
         found = {task.key: record for task in remains.tasks if (record := content.recall(task.key))}
         if found:
             job = replace(job, records={**job.records, **found})
             remains = plan(STAGES, wish, order.images, job, found, retry)
-    return Standing(order, remains, job.only(remains.keys))
+    return Standing(order, replace(remains, note=wish.note), job.only(remains.keys))
 
 
 def refused(intake: Intake) -> list[AssetReport]:
