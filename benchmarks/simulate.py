@@ -2,10 +2,10 @@
 
     python benchmarks/simulate.py [--days N] [--seed S] [--json] [--out DIR]
 
-The world: assets come singly and in bursts, a quarter with a deadline; true durations are log-normal about medians that the
-priors miss, and one in thirty tasks takes three times as long; the GPU is busy now and then; workers are killed; on one day in
-four somebody else spends up to half of the allowance. All of it is drawn beforehand, so every policy meets the same. The
-allowance is zerogpu-pro, and what is asked of it comes to about as much as there is.
+The world: assets of all kinds come singly and in bursts, a quarter with a deadline; true durations are log-normal about
+medians that the priors miss, and one in thirty tasks takes three times as long; the GPU is busy now and then; workers are
+killed; on one day in four somebody else spends up to half of the allowance. All of it is drawn beforehand, so every policy
+meets the same. The allowance is zerogpu-pro, and what is asked of it comes to about as much as there is.
 
 Policies: `fifo` takes assets by age until one does not fit; `shortest_first` the cheapest that fit; `first_fit_decreasing`
 the dearest that fit; these three open a window as soon as anything fits, and run it in their order. `ours` is windows.pack and
@@ -33,11 +33,12 @@ from typing import Any
 import numpy as np
 
 from forge_batch.estimate import Estimator, Seconds
+from forge_batch.executors.windowed import KILLS
 from forge_batch.jobs import Job, TaskRecord
 from forge_batch.plan import InputImage, Plan, plan
 from forge_batch.quota import DAY, PROFILES, Allowance, Ledger, Reading, remaining
 from forge_batch.stages import STAGES
-from forge_batch.windows import SLACK, GpuPlan, GpuTask, Size, Window, pack, worth_opening
+from forge_batch.windows import SLACK, GpuPlan, GpuTask, Size, Window, overhead, pack, worth_opening
 
 RESULTS = Path(__file__).parent / "results"
 BEGIN = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -48,9 +49,9 @@ WRONG = {"trellis2": 1.3, "hunyuan3d": 0.7, "unirig": 1.2, "diffusion": 0.8, "":
 """How far the true medians lie from the priors."""
 SPREAD, TAIL, TAIL_FACTOR = 0.3, 1 / 30, 3.0
 START, KILLS_A_SECOND, BUSY = 6.0, 1 / 20_000, 0.1
-SINGLES, BURST, QUIET = 18, 85, 5
-"""Means: single assets a day, and assets in a burst; the last days bring no burst, so that what is left over at the end is
-backlog and not news."""
+SINGLES, BURST, QUIET = 16, (30, 150), 5
+"""Single assets a day, mean, and assets in a burst, from and to; the last days bring no burst, so that what is left over at
+the end is backlog and not news."""
 KINDS: tuple[tuple[float, dict[str, dict[str, Any]]], ...] = (
     (0.30, {"generate": {"backend": "trellis2", "quality": "fast"}}),
     (0.22, {"generate": {"backend": "trellis2"}}),
@@ -96,11 +97,9 @@ def arrivals(days: int, seed: int) -> list[Arrival]:
     shares = np.array([share for share, _ in KINDS])
     for day in range(days):
         times = [(float(rng.uniform(0, 1)), int(rng.choice(len(KINDS), p=shares))) for _ in range(rng.poisson(SINGLES))]
-        if rng.random() < 0.2 and (day < days - QUIET or days <= 2 * QUIET):
-            moment, kind = float(rng.uniform(0, 1)), int(rng.choice(len(KINDS), p=shares))
-            times += [(moment, kind if rng.random() < 0.7 else int(rng.choice(len(KINDS), p=shares)))] * int(
-                rng.geometric(1 / 100)
-            )
+        if rng.random() < 0.18 and (day < days - QUIET or days <= 2 * QUIET):
+            moment = float(rng.uniform(0, 1))
+            times += [(moment, int(kind)) for kind in rng.choice(len(KINDS), int(rng.integers(*BURST)), p=shares)]
         for moment, kind in sorted(times):
             at = BEGIN + (day + moment) * DAY
             deadline = (at + timedelta(days=int(rng.integers(3, 15)))).date() if rng.random() < 0.25 else None
@@ -199,6 +198,11 @@ class Asset:
     done_at: datetime | None = None
     priced: tuple[int, GpuPlan] | None = None
 
+    @property
+    def open(self) -> bool:
+        """Whether it is worked on: not done, and not given up after too many kills."""
+        return self.done_at is None and self.attempts <= KILLS
+
 
 @dataclass
 class Simulation:
@@ -237,10 +241,10 @@ class Simulation:
             self._note(now)
             self.learned = (now - BEGIN) // timedelta(hours=8)
             left = remaining(ALLOWANCE, self._recent(now), now, platform.read(now))
-            queue = [self._price(asset) for asset in self.assets.values() if asset.done_at is None and asset.ready_at <= now]
+            queue = [self._price(asset) for asset in self.assets.values() if asset.open and asset.ready_at <= now]
             window = self.policy(queue, left.seconds, now, self.estimator.cold_start(), ALLOWANCE)
             if not worth_opening(window, queue, now, left.resets_at, self.patience):
-                events = [asset.ready_at for asset in self.assets.values() if asset.done_at is None and asset.ready_at > now]
+                events = [asset.ready_at for asset in self.assets.values() if asset.open and asset.ready_at > now]
                 events += [one.at for one in coming[:1]] + ([left.resets_at] if left.resets_at else [])
                 now = max(now + timedelta(minutes=15), min([*events, now + timedelta(hours=1)]))
             elif draw("busy", self.seed, now.date(), now.hour, now.minute // 10).random() < BUSY:
@@ -280,7 +284,8 @@ class Simulation:
             arrival = asset.arrival
             priced = GpuPlan.of(asset.plan, self.estimator, arrival.at, arrival.priority, arrival.deadline)
             for key, seconds in asset.cut_off.items():
-                priced = priced.cut_off(key, seconds)
+                most = ALLOWANCE.longest(ALLOWANCE.seconds or 0, priced.size) - overhead(priced, self.estimator.cold_start())
+                priced = priced.cut_off(key, seconds, most)
             asset.priced = self.learned, replace(priced, ready=asset.ready_at)
         return asset.priced[1]
 
@@ -346,13 +351,14 @@ class Simulation:
         """Keep the course of things, once a day."""
         day = (now - BEGIN) // DAY
         while len(self.backlog) <= day:
-            waiting = [asset for asset in self.assets.values() if asset.done_at is None]
+            waiting = [asset for asset in self.assets.values() if asset.open]
             self.backlog.append(len(waiting))
             self.oldest.append(max(((now - asset.arrival.at) / DAY for asset in waiting), default=0.0))
-            self.finished.append(len(self.assets) - len(waiting))
+            self.finished.append(sum(asset.done_at is not None for asset in self.assets.values()))
 
     def _figures(self, end: datetime) -> dict[str, Any]:
-        ages = [((asset.done_at or end) - asset.arrival.at) / DAY for asset in self.assets.values()]
+        seen = [asset for asset in self.assets.values() if asset.open or asset.done_at]
+        ages = [((asset.done_at or end) - asset.arrival.at) / DAY for asset in seen]
         late = [
             asset
             for asset in self.assets.values()
@@ -372,6 +378,7 @@ class Simulation:
             "charged_seconds": round(self.charged),
             "asked": len(self.assets),
             "left_over": len(self.assets) - done,
+            "given_up": sum(asset.done_at is None and not asset.open for asset in self.assets.values()),
         }
 
 
