@@ -12,14 +12,14 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from forge_batch.artifacts import MANIFEST, PACKAGE, PREVIEW
+from forge_batch.artifacts import MANIFEST, PREVIEW
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec
 from forge_batch.intake import Intake, Order, take_in
 from forge_batch.jobs import Failure, Job
 from forge_batch.manifest import name_fault
-from forge_batch.packages.names import package_name
+from forge_batch.packages.names import packages_in
 from forge_batch.plan import Plan, plan
 from forge_batch.report import AssetReport, Report, status_markdown, write_asset_report
 from forge_batch.stages import STAGES
@@ -138,8 +138,8 @@ def _closed(content: ContentRepo, entry: _Asset) -> AssetReport:
     try:
         if entry.job.done(last) and entry.job.published != last:
             folder = content.task_folder(last)
-            files = {package_name(entry.plan.asset, "ue5"): folder / PACKAGE.filename, "preview.png": folder / PREVIEW.filename}
-            content.publish(entry.plan.asset, files)
+            made = {**packages_in(entry.plan.asset, entry.job.records[last]), "preview.png": PREVIEW.filename}
+            content.publish(entry.plan.asset, {name: folder / file for name, file in made.items()})
             entry.job = replace(entry.job, published=last, failure=None)
             worked = True
         if worked:

@@ -3,14 +3,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from forge_batch.artifacts import (
     BASE_COLOR_MAP,
@@ -22,16 +25,20 @@ from forge_batch.artifacts import (
     MESH,
     NORMAL_MAP,
     ORM_MAP,
-    PACKAGE,
     PACKAGE_REPORT,
+    PACKAGES,
     PREVIEW,
     SOURCE_MESH,
     Slot,
 )
+from forge_batch.content.local import RECORD
+from forge_batch.executors.contract import TaskSpec
+from forge_batch.executors.run_task import run_task
 from forge_batch.gates import Gate
 from forge_batch.ops.image_file import write_png
 from forge_batch.ops.mesh import Mesh, save_arrays, save_mesh, save_meshes
 from forge_batch.ops.source import SourceMesh, save_source
+from forge_batch.packages.names import packages_in
 from forge_batch.stage import StageContext
 from forge_batch.stages.export import Params, stage
 from tests import winged_box
@@ -84,8 +91,8 @@ def export(inputs: Mapping[str, Path], folder: Path) -> dict[str, bytes]:
     licence = folder.parent / "LICENSE.txt"
     licence.write_text("Author: Somebody\n")
     stage.run(StageContext("odd_thing", Params(), 0, {"license": licence}, inputs, folder))
-    assert {path.name for path in folder.iterdir()} == {slot.filename for slot in (PACKAGE, PREVIEW, PACKAGE_REPORT)}
-    with zipfile.ZipFile(folder / PACKAGE.filename) as archive:
+    assert {path.name for path in folder.iterdir()} == {slot.filename for slot in (PACKAGES["ue5"], PREVIEW, PACKAGE_REPORT)}
+    with zipfile.ZipFile(folder / PACKAGES["ue5"].filename) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
@@ -149,8 +156,54 @@ def test_the_same_inputs_give_the_same_bytes(inputs: dict[str, Path], tmp_path: 
     """Two runs in different folders write equal packages, previews and reports."""
     for name in ("one", "two"):
         export(inputs, tmp_path / name)
-    for slot in stage.outputs:
+    for slot in (PACKAGES["ue5"], PREVIEW, PACKAGE_REPORT):
         assert (tmp_path / "one" / slot.filename).read_bytes() == (tmp_path / "two" / slot.filename).read_bytes()
+
+
+def test_each_engine_gets_a_package_of_its_own(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """The stage writes one zip for each engine asked for and no other; each report names its engine, its axes and its files."""
+    made: dict[str, dict[str, bytes]] = {}
+    params = Params(engines=["blender", "unity_hdrp", "godot4", "web"], naming="allar")
+    stage.run(StageContext("odd_thing", params, 0, {}, inputs, tmp_path))
+    packages = {slot.filename: engine for engine, slot in PACKAGES.items()}
+    for path in sorted(tmp_path.glob("*.zip")):
+        with zipfile.ZipFile(path) as archive:
+            made[packages[path.name]] = {name: archive.read(name) for name in archive.namelist()}
+    assert made.keys() == {"unity_hdrp", "godot4", "blender", "web"}
+    width, height, depth = (float(side) for side in np.ptp(placed(winged_box.levels()[0]).vertices, axis=0) * 100)
+    expected = {"blender": [width, depth, height]}
+    for engine, files in made.items():
+        report = json.loads(files["report.json"])
+        assert report["engine"] == engine
+        np.testing.assert_allclose(report["size_cm"], expected.get(engine, [width, height, depth]), atol=0.01)
+        assert report["files"].keys() == files.keys() - {"report.json", "report.html"}
+        assert files.keys() >= PAPERS
+        assert any(name.startswith("S_OddThing.") for name in files)
+    assert json.loads((tmp_path / PACKAGE_REPORT.filename).read_text())["engine"] == "blender"
+
+
+def test_the_record_of_an_export_names_the_packages(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """Run as a task, its record lists the files of both engines, from which the names that are published follow."""
+    params = Params(engines=["web", "ue5"]).model_dump(mode="json")
+    names = {name: f"in/{path.name}" for name, path in inputs.items()}
+    (tmp_path / "in").symlink_to(next(iter(inputs.values())).parent)
+    record = run_task(TaskSpec("odd_thing", "export", params, 0, "key", names, {}, tmp_path), lambda _, __: None)
+    assert record.state == "done", record.failure
+    assert packages_in("odd_thing", record) == {
+        "export_OddThing_UE5.zip": "package_ue5.zip",
+        "export_OddThing_WEB.zip": "package_web.zip",
+    }
+    assert {artifact.path for artifact in record.outputs} == {path.name for path in (tmp_path / "key").iterdir()} - {RECORD}
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [({"engines": ["ue5", "web", "ue5"]}, "ue5 stands there twice"), ({"naming": "SM_{Asset}_{map}"}, "must hold {type} once")],
+)
+def test_params_that_make_no_sense_are_refused(field: dict[str, Any], words: str) -> None:
+    """An engine named twice and a pattern that names two files alike are errors of the author."""
+    with pytest.raises(ValidationError, match=re.escape(words)):
+        Params(**field)
 
 
 def test_the_report_can_be_checked_against_the_package(package: dict[str, bytes]) -> None:
