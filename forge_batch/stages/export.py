@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from forge_batch.artifacts import (
     BASE_COLOR_MAP,
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from forge_batch.packages.asset import Asset
 
 
+SocketName = Annotated[str, StringConstraints(pattern="^[A-Za-z][A-Za-z0-9_]{0,47}$")]
+Centimetres = Annotated[float, Field(ge=-1_000_000, le=1_000_000)]
+
+
 class Params(StageParams):
     """Say for which engines, and how things are named."""
 
@@ -50,6 +54,16 @@ class Params(StageParams):
         "MyGame_{type}_{Asset}_{map}.",
         json_schema_extra={"pattern": PATTERN},
     )
+    lightmap_resolution: Literal[64, 128, 256, 512, 1024, 2048] | None = Field(
+        default=None,
+        description="Texels of a lightmap's edge: makes a second UV set for baked light, in which nothing overlaps.",
+    )
+    sockets: dict[SocketName, Annotated[list[Centimetres], Field(min_length=3, max_length=3)]] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="Places to attach things to, by name: [X, Y, Z] from the pivot in centimetres and Unreal's axes (X front, "
+        "Y right, Z up), whatever the engine.",
+    )
     normal_bits: Literal[8, 16] = Field(default=8, description="Bits of a channel of normal maps that are files of their own.")
 
     @field_validator("naming")
@@ -58,6 +72,15 @@ class Params(StageParams):
         if fault := style_fault(naming):
             raise ValueError(fault)
         return naming
+
+    @field_validator("sockets")
+    @classmethod
+    def _distinct(cls, sockets: dict[str, list[float]]) -> dict[str, list[float]]:
+        seen: dict[str, str] = {}
+        for name in sockets:
+            if (other := seen.setdefault(name.casefold(), name)) != name:
+                raise ValueError(f"{other} and {name} differ in capitals alone, which Unreal ignores; rename one of them")
+        return sockets
 
     @field_validator("engines")
     @classmethod
@@ -69,11 +92,14 @@ class Params(StageParams):
 
 def _load(context: StageContext[Params]) -> Asset:
     from forge_batch.ops.image_file import read_png
+    from forge_batch.ops.lightmap import with_lightmap_uv
     from forge_batch.ops.mesh import load_mesh, load_meshes
     from forge_batch.packages.asset import Asset
 
     lods, facts = load_meshes(context.path(LODS)) if context.has(LODS) else ({"lod0": load_mesh(context.path(MESH))}, {})
     hulls = load_meshes(context.path(HULLS))[0] if context.has(HULLS) else {}
+    if context.params.lightmap_resolution:
+        lods = {name: with_lightmap_uv(mesh, context.params.lightmap_resolution) for name, mesh in lods.items()}
     maps = {slot: read_png(context.path(slot)) if context.has(slot) else None for slot in (BASE_COLOR_MAP, NORMAL_MAP, ORM_MAP)}
     return Asset(
         context.asset,
@@ -84,6 +110,8 @@ def _load(context: StageContext[Params]) -> Asset:
         maps[NORMAL_MAP],
         maps[ORM_MAP],
         naming=context.params.naming,
+        # Unreal's X, Y and Z are the house's z, -x and y
+        sockets={name: (-y / 100, z / 100, x / 100) for name, (x, y, z) in context.params.sockets.items()},
         normal_bits=context.params.normal_bits,
     )
 
@@ -140,7 +168,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="export",
     group="export",
-    version=3,
+    version=4,
     device="cpu",
     inputs=(
         MESH,

@@ -42,6 +42,7 @@ from forge_batch.packages.names import packages_in
 from forge_batch.stage import StageContext
 from forge_batch.stages.export import Params, stage
 from tests import winged_box
+from tests.ops.test_glb import Glb
 from tests.readers import ask_ufbx, validate_glb
 
 HEIGHT = 180.0
@@ -182,6 +183,45 @@ def test_each_engine_gets_a_package_of_its_own(inputs: dict[str, Path], tmp_path
     assert json.loads((tmp_path / PACKAGE_REPORT.filename).read_text())["engine"] == "blender"
 
 
+def test_sockets_of_the_manifest_land_where_unreal_counts_them(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """[X, Y, Z] = [40, -25, 90] is X 40, Y -25, Z 90 in Unreal, of the FBX (Y negated) and of the GLB (X, Z, Y) x 100 alike.
+
+    For Godot the same place is 0.25 m to the thing's left (+X), 0.9 up and 0.4 in front (+Z).
+    """
+    params = Params(engines=["ue5", "godot4"], sockets={"Grip": [40, -25, 90]})
+    stage.run(StageContext("odd_thing", params, 0, {}, inputs, tmp_path))
+    with zipfile.ZipFile(tmp_path / PACKAGES["ue5"].filename) as archive:
+        archive.extractall(tmp_path / "ue5")
+    (socket,) = [one for one in ask_ufbx(tmp_path / "ue5" / "SM_OddThing.fbx")["places"] if one["name"] == "SOCKET_Grip"]
+    assert socket["parent"] == "SM_OddThing"
+    np.testing.assert_allclose(np.array(socket["place"]) * [1, -1, 1], [40, -25, 90], atol=1e-4)
+
+    def glb_place(data: bytes) -> list[float]:
+        (node,) = [node for node in Glb(data).document["nodes"] if node["name"] == "SOCKET_Grip"]
+        return list(node["translation"])
+
+    x, y, z = glb_place((tmp_path / "ue5" / "SM_OddThing.glb").read_bytes())
+    np.testing.assert_allclose([100 * x, 100 * z, 100 * y], [40, -25, 90], atol=1e-4)
+    with zipfile.ZipFile(tmp_path / PACKAGES["godot4"].filename) as archive:
+        np.testing.assert_allclose(glb_place(archive.read("SM_OddThing.glb")), [0.25, 0.9, 0.4], atol=1e-6)
+
+
+@pytest.mark.node
+def test_a_lightmap_on_request_is_a_second_uv_set_in_every_model(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """FBX levels have LightMap, GLBs TEXCOORD_1 and still no error or warning; without the request neither has."""
+    for resolution, sets, key in ((128, ["UVMap", "LightMap"], True), (None, ["UVMap"], False)):
+        folder = tmp_path / str(resolution)
+        folder.mkdir()
+        stage.run(StageContext("odd_thing", Params(lightmap_resolution=resolution), 0, {}, inputs, folder))
+        with zipfile.ZipFile(folder / PACKAGES["ue5"].filename) as archive:
+            archive.extractall(folder)
+        assert [mesh["uv_sets"] for mesh in ask_ufbx(folder / "SM_OddThing.fbx")["meshes"]][:3] == [sets] * 3
+        glb = Glb((folder / "SM_OddThing.glb").read_bytes())
+        assert ("TEXCOORD_1" in glb.document["meshes"][0]["primitives"][0]["attributes"]) is key
+        issues = validate_glb(folder / "SM_OddThing.glb")["issues"]
+        assert (issues["numErrors"], issues["numWarnings"]) == (0, 0)
+
+
 def test_the_record_of_an_export_names_the_packages(inputs: dict[str, Path], tmp_path: Path) -> None:
     """Run as a task, its record lists the files of both engines, from which the names that are published follow."""
     params = Params(engines=["web", "ue5"]).model_dump(mode="json")
@@ -198,10 +238,17 @@ def test_the_record_of_an_export_names_the_packages(inputs: dict[str, Path], tmp
 
 @pytest.mark.parametrize(
     ("field", "words"),
-    [({"engines": ["ue5", "web", "ue5"]}, "ue5 stands there twice"), ({"naming": "SM_{Asset}_{map}"}, "must hold {type} once")],
+    [
+        ({"engines": ["ue5", "web", "ue5"]}, "ue5 stands there twice"),
+        ({"naming": "SM_{Asset}_{map}"}, "must hold {type} once"),
+        ({"sockets": {"Grip": [0, 0, 1], "GRIP": [0, 0, 2]}}, "Grip and GRIP differ in capitals alone"),
+        ({"sockets": {"Grip": [0, 0]}}, "at least 3 items"),
+        ({"sockets": {"1st grip": [0, 0, 0]}}, "pattern"),
+        ({"lightmap_resolution": 100}, "should be 64, 128"),
+    ],
 )
 def test_params_that_make_no_sense_are_refused(field: dict[str, Any], words: str) -> None:
-    """An engine named twice and a pattern that names two files alike are errors of the author."""
+    """An engine named twice, a pattern that names two files alike, sockets without three numbers or a name of their own."""
     with pytest.raises(ValidationError, match=re.escape(words)):
         Params(**field)
 
