@@ -28,6 +28,8 @@ class Asset:
         orm: (h, w, 3) uint8, or None.
         naming: Style of the names; see packages.names.
         sockets: Places by name, in house space.
+        nanite: Whether Unreal builds the mesh for Nanite.
+        lightmap_resolution: Texels of the edge that the second uv set was laid out for, or None.
         normal_bits: Of a channel of normal maps that are files of their own: 8 or 16. Inside a GLB they have 8.
     """
 
@@ -41,6 +43,8 @@ class Asset:
     naming: str = "epic"
     sockets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     normal_bits: int = 8
+    nanite: bool = False
+    lightmap_resolution: int | None = None
 
     @property
     def names(self) -> Names:

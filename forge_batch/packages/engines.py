@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from forge_batch.packages.asset import Asset
 from forge_batch.packages.blender import blender_files
 from forge_batch.packages.godot4 import godot4_files
 from forge_batch.packages.ue5 import ue5_files
+from forge_batch.packages.ue5_recipe import ue5_recipe
 from forge_batch.packages.unity_hdrp import unity_hdrp_files
 from forge_batch.packages.web import web_files
 
@@ -23,6 +25,7 @@ class Engine:
         files: Gives the files to import, by name.
         axes: Which of the house's axes (0 width, 1 height, 2 depth) lie along the engine's X, Y and Z.
         maps: What the textures are, in a few words.
+        recipe: Gives what tells the engine's importer how to import, from the package's other files; None if there is none.
         how: How to import; `{mesh}`, `{orm}` and `{mask}` stand for names.
     """
 
@@ -32,6 +35,7 @@ class Engine:
     axes: tuple[int, int, int]
     maps: str
     how: str
+    recipe: Callable[[Asset, Mapping[str, bytes]], dict[str, Any]] | None = None
 
     def steps(self, asset: Asset) -> str:
         """Say how to import an asset."""
@@ -50,7 +54,9 @@ ENGINES: Mapping[str, Engine] = {
             "base colour, normal (DirectX in the zip, OpenGL in the GLB), ORM",
             "Unzip and drag {mesh}.fbx and the three textures into the content browser. Set {orm} to sRGB off and Masks (no "
             "sRGB); it holds occlusion, roughness and metallic in red, green and blue. Or drag {mesh}.glb, which wires all "
-            "three by itself but has no LODs and no hulls.",
+            "three by itself but has no LODs and no hulls. With the plugin ForgeImport put the zip into its folder instead: it "
+            "does all this by itself.",
+            ue5_recipe,
         ),
         Engine(
             "unity_hdrp",

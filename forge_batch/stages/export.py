@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -42,6 +42,9 @@ SocketName = Annotated[str, StringConstraints(pattern="^[A-Za-z][A-Za-z0-9_]{0,4
 Centimetres = Annotated[float, Field(ge=-1_000_000, le=1_000_000)]
 
 
+NANITE = 20_000
+
+
 class Params(StageParams):
     """Say for which engines, and how things are named."""
 
@@ -63,6 +66,10 @@ class Params(StageParams):
         max_length=64,
         description="Places to attach things to, by name: [X, Y, Z] from the pivot in centimetres and Unreal's axes (X front, "
         "Y right, Z up), whatever the engine.",
+    )
+    nanite: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description=f"Whether Unreal builds the mesh for Nanite, which uses no LODs; auto: from {NANITE} triangles in LOD0 on.",
     )
     normal_bits: Literal[8, 16] = Field(default=8, description="Bits of a channel of normal maps that are files of their own.")
 
@@ -113,7 +120,14 @@ def _load(context: StageContext[Params]) -> Asset:
         # Unreal's X, Y and Z are the house's z, -x and y
         sockets={name: (-y / 100, z / 100, x / 100) for name, (x, y, z) in context.params.sockets.items()},
         normal_bits=context.params.normal_bits,
+        nanite=use_nanite(context.params.nanite, len(lods["lod0"].faces)),
+        lightmap_resolution=context.params.lightmap_resolution,
     )
+
+
+def use_nanite(wanted: str, triangles: int) -> bool:
+    """Decide on Nanite for a mesh of that many triangles; `wanted` is auto, on or off."""
+    return triangles >= NANITE if wanted == "auto" else wanted == "on"
 
 
 def _preview(context: StageContext[Params], asset: Asset, lines: list[str]) -> bytes:
@@ -126,6 +140,10 @@ def _preview(context: StageContext[Params], asset: Asset, lines: list[str]) -> b
     front = cutouts.get("front", next(iter(cutouts.values())))
     maps = Maps(asset.base_color, asset.normal, asset.orm)
     return encode_png(contact_sheet(asset.lods[0], maps, front, pascal(context.asset), lines))
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
 
 
 def run(context: StageContext[Params]) -> Metrics:
@@ -155,7 +173,9 @@ def run(context: StageContext[Params]) -> Metrics:
     for done, (engine, summary) in enumerate(zip(engines, summaries, strict=True)):
         context.progress(0.2 + 0.8 * done / len(engines), engine.title)
         files = {**engine.files(asset), **papers}
-        files["report.json"] = (json.dumps(report_json(summary, files), indent=2, sort_keys=True) + "\n").encode()
+        if engine.recipe:
+            files["forge_import.json"] = _json(engine.recipe(asset, files))
+        files["report.json"] = _json(report_json(summary, files))
         files["report.html"] = report_html(summary, engine.steps(asset), preview, may_sell(source)).encode()
         package: Path = context.out(PACKAGES[engine.name])
         write_zip(package, files)
@@ -168,7 +188,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="export",
     group="export",
-    version=4,
+    version=5,
     device="cpu",
     inputs=(
         MESH,

@@ -40,7 +40,7 @@ from forge_batch.ops.mesh import Mesh, save_arrays, save_mesh, save_meshes
 from forge_batch.ops.source import SourceMesh, save_source
 from forge_batch.packages.names import packages_in
 from forge_batch.stage import StageContext
-from forge_batch.stages.export import Params, stage
+from forge_batch.stages.export import Params, stage, use_nanite
 from tests import winged_box
 from tests.ops.test_glb import Glb
 from tests.readers import ask_ufbx, validate_glb
@@ -116,7 +116,7 @@ def package(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 
 def test_a_package_holds_models_textures_and_papers(package: dict[str, bytes]) -> None:
     """Nothing is missing and nothing else is in it; the manifest is the very file that was resolved."""
-    assert package.keys() == MODELS | TEXTURES | PAPERS
+    assert package.keys() == MODELS | TEXTURES | PAPERS | {"forge_import.json"}
     assert package["manifest.yaml"] == b"asset: odd_thing\nplace: {height_cm: 180}\n"
 
 
@@ -253,6 +253,30 @@ def test_params_that_make_no_sense_are_refused(field: dict[str, Any], words: str
         Params(**field)
 
 
+def test_the_recipe_says_what_unreal_is_to_make_of_it(package: dict[str, bytes]) -> None:
+    """forge_import.json names files that are there, the size along Unreal's axes, screen sizes, hulls, settings of maps."""
+    recipe = json.loads(package["forge_import.json"])
+    assert recipe["destination"] == "/Game/Forge/OddThing"
+    mesh = recipe["mesh"]
+    assert (mesh["file"], mesh["name"], mesh["hulls"], mesh["nanite"]) == ("SM_OddThing.fbx", "SM_OddThing", 2, False)
+    assert (mesh["triangles"], mesh["screen_sizes"]) == ([48, 36, 12], [1.0, 0.5, 0.25])
+    assert mesh["size_cm"] == json.loads(package["report.json"])["size_cm"]
+    assert {one["file"]: (one["compression"], one["srgb"]) for one in recipe["textures"].values()} == {
+        "T_OddThing_BC.png": ("TC_DEFAULT", True),
+        "T_OddThing_N.png": ("TC_NORMALMAP", False),
+        "T_OddThing_ORM.png": ("TC_MASKS", False),
+    }
+    assert recipe["manifest_sha256"] == hashlib.sha256(package["manifest.yaml"]).hexdigest()
+
+
+@pytest.mark.parametrize(("wanted", "triangles", "expected"), [
+    ("auto", 19_999, False), ("auto", 20_000, True), ("on", 12, True), ("off", 1_000_000, False)
+])  # fmt: skip
+def test_nanite_is_for_dense_meshes_unless_the_author_says_otherwise(wanted: str, triangles: int, expected: bool) -> None:
+    """Auto switches it on from 20,000 triangles."""
+    assert use_nanite(wanted, triangles) is expected
+
+
 def test_the_report_can_be_checked_against_the_package(package: dict[str, bytes]) -> None:
     """It gives size and sha256 of every other file but its own page, the manifest's hash, who made it, and the gates."""
     report = json.loads(package["report.json"])
@@ -284,7 +308,7 @@ def test_a_package_does_without_what_was_switched_off(inputs: dict[str, Path], t
     """Without LODs, hulls, maps and gates there is one mesh, no texture, and the page admits that nothing was measured."""
     bare = without(inputs, LODS, HULLS, NORMAL_MAP, BASE_COLOR_MAP, ORM_MAP, GATES)
     package = export(bare, tmp_path / "task")
-    assert package.keys() == MODELS | PAPERS
+    assert package.keys() == MODELS | PAPERS | {"forge_import.json"}
     path = tmp_path / "SM_OddThing.fbx"
     path.write_bytes(package["SM_OddThing.fbx"])
     read = ask_ufbx(path)
