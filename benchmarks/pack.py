@@ -1,4 +1,4 @@
-"""Measure how long the packer takes, and how near its windows come to the optimum.
+"""Measure how long the packer takes (CPU time of its one thread), and how near its windows come to the optimum.
 
     python benchmarks/pack.py [RESULTS.json]
 
@@ -50,13 +50,13 @@ def seconds(rng: np.random.Generator) -> Seconds:
 
 
 def measure(count: int, room: int, queues: int = 20) -> dict[str, float]:
-    """Pack some queues; give milliseconds and the share of the bound."""
+    """Pack some queues; give milliseconds of CPU and the share of the bound."""
     took, share = [], []
     for number in range(queues):
         plans = queue(np.random.default_rng(number), count)
-        begin = time.perf_counter()
+        begin = time.process_time()
         window = pack(plans, room, NOW, START, UNLIMITED)
-        took.append(1000 * (time.perf_counter() - begin))
+        took.append(1000 * (time.process_time() - begin))
         ordered = sorted(plans, key=lambda plan: (plan.since, plan.asset))
         worth = np.array(weights(ordered, NOW))
         items = [_item(plan.runs[0], weight, UNLIMITED, 7) for plan, weight in zip(ordered, worth, strict=True)]
