@@ -6,8 +6,11 @@ import contextlib
 import itertools
 import json
 import shutil
+import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -585,6 +588,41 @@ def test_a_webhook_wakes_at_once(hub: HubServer, tmp_path: Path) -> None:
     start = time.monotonic()
     next(watch)
     assert time.monotonic() - start < 10
+    watch.close()
+
+
+def test_a_watch_listens_for_the_webhook(hub: HubServer, tmp_path: Path) -> None:
+    """With a port and a secret, `run --watch` is woken by the Hub's call over HTTP; without the secret it sleeps on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    repo = repo_with(hub, tmp_path, "crate")
+    content = opened(hub, tmp_path / "disk", poll=3600.0, webhook_port=port, webhook_secret="the secret")
+    watch = content.changes()
+    next(watch)
+    go(content)
+    sha = repo.put(wish("lamp", tmp_path, seed=5)).oid
+    call = {
+        "event": {"action": "update", "scope": "repo.content"},
+        "repo": {"type": "dataset", "name": NAME},
+        "updatedRefs": [{"ref": "refs/heads/main", "newSha": sha}],
+    }
+
+    def deliver(secret: str) -> None:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/webhooks/dataset", json.dumps(call).encode())
+        request.add_header("X-Webhook-Secret", secret)
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(request, timeout=10).close()
+
+    woken: list[str] = []
+    thread = threading.Thread(target=lambda: woken.append(str(next(watch))), daemon=True)
+    thread.start()
+    deliver("another secret")
+    thread.join(0.5)
+    assert woken == []
+    deliver("the secret")
+    thread.join(10)
+    assert woken == ["None"]
     watch.close()
 
 
