@@ -14,6 +14,8 @@ from forge_batch.errors import ForgeError
 
 if TYPE_CHECKING:
     from forge_batch.content.contract import ContentRepo
+    from forge_batch.intake import Order
+    from forge_batch.price import Price
 
 Command = Callable[[argparse.Namespace], int]
 Add = Callable[[str, Command, str, str], argparse.ArgumentParser]
@@ -81,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
 
     _batch_commands(add)
     _authoring_commands(add)
+    _machine_commands(add)
     return top
 
 
@@ -98,10 +101,12 @@ def _batch_commands(add: Add) -> None:
 
     validate = add(
         "validate", _validate, "say everything that is wrong with manifests and images",
-        "  forge-batch validate\n  forge-batch validate manifests/horse.yaml --format github",
+        "  forge-batch validate\n  forge-batch validate --price\n"
+        "  forge-batch validate manifests/horse.yaml --format github",
     )  # fmt: skip
     validate.add_argument("manifests", nargs="*", metavar="MANIFEST", type=Path, help="only these (default: all)")
     _content(validate)
+    validate.add_argument("--price", action="store_true", help="also say what the sound ones will cost, and when they are done")
     validate.add_argument("--format", choices=["text", "json", "github"], default="text", help="how problems are printed")
 
     plan = add("plan", _plan, "say what remains to be done, without doing it", "  forge-batch plan\n  forge-batch plan --json")
@@ -168,6 +173,28 @@ def _authoring_commands(add: Add) -> None:
     check.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
+def _machine_commands(add: Add) -> None:
+    """Describe what prepares a machine for the learned backends."""
+    doctor = add(
+        "doctor", _doctor, "say what works on this machine, and what mends what does not",
+        "  forge-batch doctor\n  forge-batch doctor --offline --json",
+    )  # fmt: skip
+    _content(doctor)
+    doctor.add_argument("--offline", action="store_true", help="do not ask the hub for the account and its access")
+    doctor.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+    vendor = add(
+        "vendor", _vendor, "bring the learned backends at their pinned revisions, or look at what was brought",
+        "  forge-batch vendor list\n  forge-batch vendor fetch trellis2\n"
+        "  forge-batch vendor fetch trellis2 --from /mnt/mirror\n  forge-batch vendor verify",
+    )  # fmt: skip
+    vendor.add_argument("action", choices=["fetch", "verify", "list"], help="bring, compare every byte, or list")
+    vendor.add_argument("names", metavar="NAME", nargs="*", help="only these (default: all; fetch needs at least one)")
+    vendor.add_argument("--from", metavar="DIR", type=Path, dest="mirror", help="take OWNER/NAME/ below DIR instead of the hub")
+    vendor.add_argument("--optional", action="store_true", help="fetch optional weights as well")
+    vendor.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
 def _content(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--content", metavar="C", default=".", help="a folder (default: the current one) or hf://datasets/OWNER/NAME"
@@ -229,24 +256,42 @@ def _validate(options: argparse.Namespace) -> int:
     root = _root(options)
     paths = [path if path.exists() else root / path for path in options.manifests]
     intake = take_in_files(root, paths) if paths else take_in(root)
-    print_problems(intake.problems, options.format, root, intake.files)
+    if not options.price:
+        print_problems(intake.problems, options.format, root, intake.files)
+        return FAILED if intake.errors else FINE
+    from forge_batch.plan_text import print_priced
+
+    asked = {order.manifest.asset for order in intake.orders}
+    others = [order for order in take_in(root).orders if order.manifest.asset not in asked] if paths else []
+    price = _priced(_open(options), [*intake.orders, *others], asked)
+    print_priced(price, intake.problems, options.format, root, intake.files)
     return FAILED if intake.errors else FINE
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from forge_batch import settings
-    from forge_batch.plan_text import plan_json, plan_text
-    from forge_batch.standing import plans
+    from forge_batch.intake import take_in
+    from forge_batch.plan_text import price_json, price_text
 
-    found, problems = plans(_open(options), options.asset)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    for problem in errors:
+    content = _open(options)
+    queue = take_in(content.root)
+    asked = take_in(content.root, options.asset) if options.asset else queue
+    for problem in asked.errors:
         _complain(str(problem))
+    price = _priced(content, queue.orders, {order.manifest.asset for order in asked.orders})
     if options.json:
-        _print_json(plan_json(found, settings.load().workers))
+        _print_json(price_json(price))
     else:
-        print(plan_text(found, settings.load().workers))
-    return FAILED if errors else FINE
+        print(price_text(price))
+    return FAILED if asked.errors else FINE
+
+
+def _priced(content: ContentRepo, queue: Sequence[Order], asked: set[str]) -> Price:
+    from datetime import UTC, datetime
+
+    from forge_batch import settings
+    from forge_batch.dry_run import priced
+
+    return priced(content, queue, datetime.now(UTC), settings.load().workers, asked)
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -336,7 +381,9 @@ def _ask(question: str, read: Callable[[str], T]) -> T:
 
 def _new(options: argparse.Namespace) -> int:
     from forge_batch.content.open import repo_of
+    from forge_batch.intake import take_in_files
     from forge_batch.new_manifest import new_asset
+    from forge_batch.problem_text import print_problems
     from forge_batch.views_by_name import shown
 
     if repo_of(options.content):
@@ -351,12 +398,15 @@ def _new(options: argparse.Namespace) -> int:
         _complain("the real height is needed: --height-cm 92")
         return USAGE
     named = [view for view in options.views.split(",") if view]
+    content = Path(options.content)
     made = new_asset(
-        Path(options.content), options.asset, options.images,
+        content, options.asset, options.images,
         kind=kind or KINDS[0], height_cm=height, preset=options.preset, named=named,
     )  # fmt: skip
     print(f"made {made.manifest} ({shown(made.views)})")
-    return _validate(argparse.Namespace(content=options.content, manifests=[made.manifest], format="text"))
+    intake = take_in_files(content, [made.manifest])
+    print_problems(intake.problems, "text", content, intake.files)
+    return FAILED if intake.errors else FINE
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -368,6 +418,26 @@ def _check(options: argparse.Namespace) -> int:
     else:
         print(verdict.to_text())
     return FINE if verdict.ok else FAILED
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from forge_batch.doctor import diagnose, doctor_json, doctor_text
+
+    checks = diagnose(options.content, online=not options.offline)
+    document = doctor_json(checks)
+    _print_json(document) if options.json else print(doctor_text(checks))
+    return FINE if document["ok"] else FAILED
+
+
+def _vendor(options: argparse.Namespace) -> int:
+    from forge_batch.vendor_text import vendor, vendor_text
+
+    if options.action == "fetch" and not options.names:
+        _complain("name what to fetch, such as: forge-batch vendor fetch trellis2")
+        return USAGE
+    document = vendor(options.action, options.names, options.mirror, optional=options.optional, say=_complain)
+    _print_json(document) if options.json else print(vendor_text(document))
+    return FINE if document["ok"] else FAILED
 
 
 def _print_json(document: Any) -> None:

@@ -13,10 +13,10 @@ from forge_batch.errors import ContentError, ManifestError
 from forge_batch.field_errors import nearest
 from forge_batch.manifest import load_manifests, parse_manifest
 from forge_batch.manifest_model import ManifestDumper
+from forge_batch.plain_text import table
 from forge_batch.presets import Presets
 from forge_batch.stage import GROUPS, group_title
 from forge_batch.stages import STAGES
-from forge_batch.text_table import table
 
 NOT_IN_PRESETS = ("forge", "asset", "preset", "images", "seed", "priority", "notes")
 TO_BE_WRITTEN = "every manifest writes its own"

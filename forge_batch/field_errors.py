@@ -66,6 +66,9 @@ class _Spot:
                 self.place = self.place if self.place.file == tree.place.file else tree.place
                 self.path.append(part)
                 break
+            elif part == "[key]":
+                self.place = self.key  # the key itself is at fault, not what it holds
+                continue
             else:
                 continue  # the name of a union's member, not of a field
             self.path.append(part)

@@ -129,8 +129,13 @@ def find_images(value: Value, content: Path) -> ImageSet:
     return found
 
 
-def _inside(path: Path, inbox: Path) -> bool:
-    """Tell whether a path, all links followed, stays in inbox/. realpath never raises, even on a circle of links."""
+def _inside(path: Path, inbox: Path, within: Path | None = None) -> bool:
+    """Tell whether a path, all links followed, stays in inbox/. realpath never raises, even on a circle of links.
+
+    A file directly `within` a folder of which this is known already can only leave by being a link itself.
+    """
+    if within is not None and path.parent == within and not path.is_symlink():
+        return True
     real, home = os.path.realpath(path), os.path.realpath(inbox)
     return real == home or real.startswith(home.rstrip(os.sep) + os.sep)
 
@@ -179,7 +184,7 @@ def _sort_files(folder: Path, shown: str, inbox: Path, value: Value, found: Imag
         if known and not (folder / name).is_file():
             message = f"{shown}/{name} is not a file"
             found.problems.append(value.place.problem("images", "not_an_image", message, "put the image itself there"))
-        elif (known or name in {CAMERA, LICENSE}) and not _inside(folder / name, inbox):
+        elif (known or name in {CAMERA, LICENSE}) and not _inside(folder / name, inbox, folder):
             message = f"{shown}/{name} is a link that leaves inbox/"
             found.problems.append(value.place.problem("images", "bad_path", message, "copy the file into inbox/"))
         elif known:

@@ -47,6 +47,11 @@ class TaskRecord:
         gpu_seconds: Seconds that count against an allowance; 0 on a machine without one.
         outputs: One artifact per output slot, paths relative to the task's folder.
         metrics: What the stage measured.
+        params: The stage's params; what estimates are learned by.
+        gpu: Model of the GPU that it ran on, empty if it was a CPU.
+        load_seconds: GPU seconds of those above that went into loading its model.
+        start_seconds: And those that went into starting the worker; neither counts as the task's own.
+        expected: p50 and p90 of the seconds as estimated before it ran.
     """
 
     stage: str
@@ -57,18 +62,24 @@ class TaskRecord:
     outputs: tuple[Artifact, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    gpu: str = ""
+    load_seconds: float = 0.0
+    start_seconds: float = 0.0
+    expected: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TaskRecord:
-        failure = document.get("failure")
+        failure, expected = document.get("failure"), document.get("expected")
         return cls(
             **{
                 **document,
                 "outputs": tuple(Artifact(**artifact) for artifact in document["outputs"]),
                 "failure": Failure(**failure) if failure else None,
+                "expected": (expected[0], expected[1]) if expected else None,
             }
         )
 
@@ -83,6 +94,8 @@ class Job:
         published: Key of the export task whose package lies in exports/, empty if none does.
         failure: Why the last run ended without a package, or None.
         problems: What `validate` said of the manifest and its images when it was last taken in.
+        since: When a runner first saw that there is something to do, ISO 8601; empty once the package is published. What
+            waits longer is more urgent.
     """
 
     asset: str
@@ -90,6 +103,7 @@ class Job:
     published: str = ""
     failure: Failure | None = None
     problems: tuple[Problem, ...] = ()
+    since: str = ""
 
     def with_record(self, record: TaskRecord) -> Job:
         """Add one outcome; a later outcome of the same key replaces the earlier."""
@@ -116,6 +130,7 @@ class Job:
             "published": self.published,
             "failure": asdict(self.failure) if self.failure else None,
             "problems": [asdict(problem) for problem in self.problems],
+            "since": self.since,
             "records": [record.to_json() for record in self.records.values()],
         }
 
@@ -129,4 +144,5 @@ class Job:
             document["published"],
             Failure(**failure) if failure else None,
             tuple(Problem(**problem) for problem in document.get("problems", ())),
+            document.get("since", ""),
         )

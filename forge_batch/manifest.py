@@ -19,7 +19,7 @@ from forge_batch.advice import advise
 from forge_batch.errors import ManifestError, Problem
 from forge_batch.field_errors import problems_of
 from forge_batch.image_sets import find_images, images_form
-from forge_batch.layers import expand, merge, origins
+from forge_batch.layers import expand, merge, origins, places
 from forge_batch.manifest_model import Manifest, ManifestDocument, clean_name, manifest_model, name_fault, title
 from forge_batch.manifest_schema import document, reference_markdown, schema
 from forge_batch.migrations import MIGRATIONS, Migration, migrate
@@ -165,6 +165,7 @@ class _Reading:
         self.inbox_of = content if look else None
         self.migrations = migrations
         self.presets = Presets(content, migrations)
+        self.laid: dict[str, Value] = {}
         self.project = read_project(content) if content else ProjectFile()
 
     def load(self, path: Path) -> Manifest:
@@ -214,9 +215,10 @@ class _Reading:
             where |= {key: source} if where.get(key) == "default" else {}
         for name, params in _STAGES.items():
             where |= _implied(name, params, where, resolved[name])
-        advice = advise(resolved, self.project.project, lambda field: _place_of(field, merged, file))
+        written = places(resolved, merged, file)
+        advice = advise(resolved, self.project.project, lambda field: written.get(field, Place(file)))
         warnings = [*warnings, *_idle_options(manifest, merged, file), *advice]
-        return manifest.read_from(file, (place.line, place.column), images.value, where, warnings)
+        return manifest.read_from(file, (place.line, place.column), images.value, where, written, warnings)
 
     def _merge(self, tree: Value) -> tuple[Value, list[Problem]]:
         """Lay the manifest over its presets and the project's settings."""
@@ -224,16 +226,23 @@ class _Reading:
         name, place = DEFAULT, tree.place
         if named is not None and isinstance(named.value.content, str):
             name, place = named.value.content, named.value.place
+        below, problems = self._below(name, place)
+        return merge(below, tree), problems
+
+    def _below(self, name: str, place: Place) -> tuple[Value, list[Problem]]:
+        """Lay a preset over those it extends and over the project's settings; once for all manifests that name it."""
+        if name in self.laid:
+            return self.laid[name], []
         layers, problems = self.presets.chain(name, place)
-        below, found = expand(self.project.layer, _STAGES)
-        problems += found
-        for layer in layers:
+        nowhere = Place("")
+        below = Value(nowhere, {stage: Entry(nowhere, Value(nowhere, {})) for stage in _STAGES})
+        for layer in [self.project.layer, *layers]:
             expanded, found = expand(layer, _STAGES)
             problems += found
             below = merge(below, expanded)
-        nowhere = Place(tree.place.file)
-        unwritten = Value(nowhere, {name: Entry(nowhere, Value(nowhere, {})) for name in _STAGES})
-        return merge(merge(unwritten, below), tree), problems
+        if not problems:
+            self.laid[name] = below
+        return below, problems
 
 
 def _label(path: Path, content: Path) -> str:
@@ -285,15 +294,6 @@ def _whole_numbers(data: Any) -> Any:
 def _said(problem: Problem, problems: Iterable[Problem]) -> bool:
     """Tell whether `images` was reported already, in better words than the field's type has."""
     return problem.field.startswith("images") and any(said.field.startswith("images") for said in problems)
-
-
-def _place_of(field: str, merged: Value, file: str) -> Place:
-    """Find where the author wrote a field; the file as a whole if the value comes from elsewhere."""
-    value: Value | None = merged
-    for part in field.split("."):
-        entry = _entry(value, part) if value is not None else None
-        value = entry.value if entry else None
-    return value.place if value is not None and value.place.file == file else Place(file)
 
 
 def _implied(stage: str, params: type[StageParams], where: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:

@@ -49,15 +49,19 @@ def document() -> dict[str, Any]:
         "anyOf": [{"enum": built_in_names()}, {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]{0,63}$"}],
     }
     _refine_images(properties["images"])
+    for field in [*properties.values(), *(one for part in made["$defs"].values() for one in part["properties"].values())]:
+        _give_examples(field)
     aliases = []
     required_anywhere = {}
     for stage in STAGES:
         words = shorthand_words(stage.params)
         field = properties[stage.name]
         reference = {"$ref": field.pop("$ref")}
-        field["description"] = stage_description(stage)
-        field["anyOf"] = [reference, *([{"enum": words}] if words else []), {"type": "null"}]
         definition = made["$defs"][reference["$ref"].rpartition("/")[2]]
+        field["description"] = stage_description(stage)
+        written = {key: one["examples"][0] for key, one in definition["properties"].items() if key != "enabled"}
+        field["examples"] = [dict(list(written.items())[:2]), *words[-1:]]
+        field["anyOf"] = [reference, *([{"enum": words}] if words else []), {"type": "null"}]
         if missing := definition.pop("required", None):
             required_anywhere[stage.name] = missing
         if ALIASED in stage.name:
@@ -72,6 +76,12 @@ def document() -> dict[str, Any]:
     made["description"] = "What is asked of one asset."
     made["examples"] = [EXAMPLE]
     return {"$schema": DIALECT, **made}
+
+
+def _give_examples(field: dict[str, Any]) -> None:
+    """Let every field show how it is written: its words, or its default where none were thought of."""
+    if "$ref" not in field and "examples" not in field:
+        field["examples"] = field.get("enum", [field.get("default")])
 
 
 def _refine_images(images: dict[str, Any]) -> None:

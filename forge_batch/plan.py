@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from forge_batch.artifacts import IMAGES, MANIFEST
+from forge_batch.backends.catalog import GPU_NEEDS
 from forge_batch.jobs import Failure, Job
-from forge_batch.stage import Cost, Stage, StageParams, Switchable
+from forge_batch.stage import Cost, Device, Stage, StageParams, Switchable
 
 
 class Wish(Protocol):
@@ -58,6 +59,16 @@ class Task:
     def cost(self) -> Cost:
         return self.stage.cost(self.params)
 
+    @property
+    def device(self) -> Device:
+        """Where it runs: a stage made for the GPU may have a choice that needs none, such as the generator hull."""
+        return "gpu" if self.stage.device == "gpu" and self.cost.gpu > 0 else "cpu"
+
+    @property
+    def backend(self) -> str:
+        """The learned model that must be loaded for it; empty if there is none."""
+        return model_of(self.params)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -98,6 +109,12 @@ class Plan:
         """Sum over the pending tasks."""
         costs = [task.cost for task in self.pending]
         return Cost(sum(c.cpu for c in costs), sum(c.gpu for c in costs))
+
+
+def model_of(params: StageParams) -> str:
+    """Name the learned model that these params ask for; empty if they ask for none."""
+    word = str(getattr(params, "backend", None) or getattr(params, "method", ""))
+    return word if word in GPU_NEEDS else ""
 
 
 def digest(document: Any) -> str:

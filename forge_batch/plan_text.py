@@ -1,66 +1,177 @@
-"""Print plans and standings as tables, or as JSON."""
+"""Print plans with their prices, and standings, as tables or as JSON."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
-from forge_batch.plan import Plan
+from forge_batch.errors import Problem
+from forge_batch.estimate import Seconds
+from forge_batch.plain_text import duration, size, table
+from forge_batch.price import AssetPrice, Price
+from forge_batch.problem_text import Format, all_problems
 from forge_batch.report import Report
 from forge_batch.stage import Stage
 from forge_batch.stages import STAGES
-from forge_batch.text_table import table
 
 
-def plan_json(plans: Sequence[Plan], workers: int) -> dict[str, Any]:
-    """Give plans as data; seconds are estimates."""
-    assets = []
-    for plan in plans:
-        pending = {task.key for task in plan.pending}
-        stages = [
-            {
-                "name": task.stage.name,
-                "key": task.key,
-                "state": "pending" if task.key in pending else "cached",
-                "cpu_seconds": round(task.cost.cpu, 2),
-                "gpu_seconds": round(task.cost.gpu, 2),
-            }
-            for task in plan.tasks
-        ]
-        blocked = {"code": plan.blocked.code, "message": plan.blocked.message} if plan.blocked else None
-        cost = plan.cost
-        assets.append(
-            {
-                "asset": plan.asset,
-                "pending": len(pending),
-                "cpu_seconds": round(cost.cpu, 2),
-                "gpu_seconds": round(cost.gpu, 2),
-                "blocked": blocked,
-                "stages": stages,
-            }
-        )
-    return {"assets": assets, "workers": workers, "seconds": round(wall_seconds(plans, workers), 1)}
+def price_json(price: Price) -> dict[str, Any]:
+    """Give what remains as data; all seconds are estimates."""
+    left = price.left
+    return {
+        "assets": [_asset_json(asset) for asset in price.assets],
+        "workers": price.workers,
+        "seconds": round(price.wall, 1),
+        "total": {
+            "gpu": _seconds_json(price.gpu),
+            "cpu": _seconds_json(price.cpu),
+            "without_gpu": _seconds_json(price.without_gpu),
+            "disk_bytes": price.disk,
+            "windows": price.windows,
+            "days": price.days,
+        },
+        "allowance": {
+            "profile": price.allowance.name,
+            "seconds": price.allowance.seconds,
+            "left": left.seconds,
+            "resets_at": left.resets_at.isoformat() if left.resets_at else None,
+            "source": left.source,
+        },
+    }
 
 
-def wall_seconds(plans: Sequence[Plan], workers: int) -> float:
-    """Estimate the wall time of a batch on this machine: all work shared, but no asset faster than its own chain."""
-    costs = [plan.cost.cpu for plan in plans]
-    return max([sum(costs) / workers, *costs], default=0.0)
+def _asset_json(asset: AssetPrice) -> dict[str, Any]:
+    plan = asset.plan
+    pending = {task.key for task in plan.pending}
+    stages = [
+        {
+            "name": task.stage.name,
+            "key": task.key,
+            "device": task.device,
+            "state": "pending" if task.key in pending else "cached",
+            "cpu_seconds": round(task.cost.cpu, 2),
+            "gpu_seconds": round(task.cost.gpu, 2),
+        }
+        for task in plan.tasks
+    ]
+    return {
+        "asset": plan.asset,
+        "pending": len(pending),
+        "cpu_seconds": round(asset.without_gpu.p50, 2),
+        "gpu_seconds": round(asset.gpu.p50, 2),
+        "gpu": _seconds_json(asset.gpu),
+        "cpu": _seconds_json(asset.cpu),
+        "without_gpu": _seconds_json(asset.without_gpu),
+        "disk_bytes": asset.disk,
+        "cached": list(asset.cached),
+        "saved_gpu": _seconds_json(asset.saved),
+        "window": asset.turn.window if asset.turn else None,
+        "day": asset.turn.day.isoformat() if asset.turn else None,
+        "too_large_seconds": asset.too_large or None,
+        "blocked": {"code": plan.blocked.code, "message": plan.blocked.message} if plan.blocked else None,
+        "stages": stages,
+    }
 
 
-def plan_text(plans: Sequence[Plan], workers: int) -> str:
-    """Say per asset what would run and how long it would take."""
-    if not plans:
+def _seconds_json(seconds: Seconds) -> dict[str, float]:
+    return {"p50": round(seconds.p50, 2), "p90": round(seconds.p90, 2)}
+
+
+def print_priced(price: Price, problems: Sequence[Problem], form: Format, root: Path, manifests: int) -> None:
+    """Print problems in any of the forms of `problem_text`, and the price of what is sound behind them."""
+    said = all_problems(problems, form, root, manifests)
+    if form == "json":
+        said = json.dumps({**json.loads(said), "price": price_json(price)}, indent=2, ensure_ascii=False)
+    elif form == "github":
+        said = "\n".join([said, *(_notice(asset, price) for asset in price.assets)]).strip()
+    else:
+        said = f"{said}\n\n{price_text(price)}"
+    sys.stdout.write(said + "\n")
+
+
+def _notice(asset: AssetPrice, price: Price) -> str:
+    """Write an asset's price as an annotation for GitHub."""
+    name, run, gpu, cpu, _, disk, window, day, _ = _row(asset, price)
+    return f"::notice title=price of {name}::{run} stages, gpu {gpu}, cpu {cpu}, {disk} on disk, window {window}, {day}"
+
+
+HEAD = ("asset", "to run", "gpu", "cpu", "no gpu", "disk", "window", "day", "stages")
+
+
+def price_text(price: Price) -> str:
+    """Say per asset what would run and what it will cost, and hold the total against the allowance."""
+    if not price.assets:
         return "no manifest can be planned"
-    rows = []
-    for plan in plans:
-        names = [task.stage.name for task in plan.pending]
-        what = plan.blocked.message if plan.blocked else ", ".join(names) or "up to date"
-        rows.append([plan.asset, f"{len(names)}/{len(plan.tasks)}", f"{plan.cost.cpu:.0f} s", f"{plan.cost.gpu:.0f} s", what])
-    count, seconds = sum(len(plan.pending) for plan in plans), wall_seconds(plans, workers)
-    total = f"{count} stages to run, about {seconds:.0f} s with {workers} workers"
-    return table(["asset", "to run", "cpu", "gpu", "stages"], rows) + f"\n{total}"
+    rows = [_row(asset, price) for asset in price.assets]
+    if len(rows) > 1:
+        count = sum(len(asset.plan.pending) for asset in price.assets)
+        windows, days = str(price.windows or "-"), _day(price.now.date() + timedelta(days=price.days), price.now.date())
+        rows.append(["total", str(count), *_costs(price), windows, days, ""])
+    return table(HEAD, rows, right=(1, 2, 3, 4, 5, 6)) + "\n\n" + "\n".join(_notes(price))
+
+
+def _row(asset: AssetPrice, price: Price) -> list[str]:
+    plan, turn = asset.plan, asset.turn
+    names = [task.stage.name for task in plan.pending]
+    what = plan.blocked.message if plan.blocked else ", ".join(names) or "up to date"
+    if len(names) == len(plan.tasks):
+        what = "all"
+    day = _day(turn.day if turn else price.now.date(), price.now.date()) if names else "-"
+    window = str(turn.window) if turn else "-"
+    if asset.too_large:
+        window, day = "none", "never"
+    return [plan.asset, f"{len(names)}/{len(plan.tasks)}", *_costs(asset), window, day, what]
+
+
+def _costs(what: AssetPrice | Price) -> list[str]:
+    return [_whole(what.gpu), _both(what.cpu), _both(what.without_gpu), size(what.disk) if what.disk else "-"]
+
+
+def _both(seconds: Seconds) -> str:
+    return f"{duration(seconds.p50)} / {duration(seconds.p90)}" if seconds.p50 > 0 else "-"
+
+
+def _whole(seconds: Seconds) -> str:
+    """Say GPU time in seconds, as allowances count it."""
+    return f"{seconds.p50:.0f} / {seconds.p90:.0f} s" if seconds.p50 > 0 else "-"
+
+
+def _day(day: date, today: date) -> str:
+    """Name a day from where one stands."""
+    return {0: "today", 1: "tomorrow"}.get((day - today).days, f"{day:%a} {day.day} {day:%b}")
+
+
+def _notes(price: Price) -> list[str]:
+    """Say what the columns mean, what is free, and how the total stands against the allowance."""
+    lines = ["seconds as p50 / p90: half, and nine of ten, take less; `no gpu`: all stages where there is only a CPU"]
+    if cached := sum(len(asset.cached) for asset in price.assets):
+        lines.append(f"{cached} stages are done and free")
+    if price.wall:
+        lines.append(f"on this machine, without a GPU: about {duration(price.wall)} with {price.workers} workers")
+    lines.append(_allowance_line(price))
+    return lines + [
+        f"{asset.plan.asset}: needs {asset.too_large} s in one window, more than the whole allowance: lower generate.quality"
+        for asset in price.assets
+        if asset.too_large
+    ]
+
+
+def _allowance_line(price: Price) -> str:
+    name, left = price.allowance.name, price.left
+    if left.seconds is None or left.whole is None:
+        return f"allowance {name}: GPU seconds are not counted"
+    resets = f", the rest comes back at {left.resets_at:%H:%M} UTC on {left.resets_at:%d %b}" if left.resets_at else ""
+    said = f"allowance {name}: {left.seconds} of {left.whole} s left ({left.source}){resets}; "
+    if not price.gpu.p50:
+        return said + "nothing of it is needed"
+    shares = f"{price.gpu.p50 / left.whole:.0%} / {price.gpu.p90 / left.whole:.0%} of a day's"
+    windows = f"{price.windows} window{'s' * (price.windows != 1)}"
+    done = _day(price.now.date() + timedelta(days=price.days), price.now.date())
+    return said + f"this takes {_whole(price.gpu)}, {shares}, in {windows}, done {done}"
 
 
 def status_text(report: Report) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from forge_batch.errors import ManifestError
 from forge_batch.field_errors import problems_of
+from forge_batch.quota import PROFILES, Allowance
 from forge_batch.yaml_file import read_yaml
 from forge_batch.yaml_value import Entry, Place, Value
 
@@ -37,6 +38,23 @@ class ExportDefaults(BaseModel):
     naming: str | None = Field(default=None, description="Naming convention of what is exported.")
 
 
+class CustomAllowance(BaseModel):
+    """Hold an allowance of one's own."""
+
+    model_config = _FROZEN
+
+    seconds: int = Field(ge=1, le=1_000_000, description="GPU seconds in each period.")
+    reset: Literal["first_use", "midnight"] = Field(
+        default="midnight", description="When they come back: 24 hours after the first use, or with the calendar day, UTC."
+    )
+
+
+AllowanceName = Literal[
+    "unlimited", "none", "seed", "zerogpu-free", "zerogpu-pro", "zerogpu-team", "zerogpu-enterprise", "custom"
+]
+"""The names in quota.PROFILES, `none` for unlimited, and `custom`."""
+
+
 class Project(BaseModel):
     """Hold the settings of a content folder, every default filled in."""
 
@@ -44,12 +62,36 @@ class Project(BaseModel):
 
     forge: Literal[1] = Field(default=1, description="Version of the settings language.")
     project: ProjectFacts = Field(default_factory=ProjectFacts, description="Facts that licences depend on.")
-    allowance: Literal["none", "free", "pro", "team", "enterprise"] = Field(
-        default="none", description="Profile of the daily GPU allowance; none where GPU time is not counted."
+    allowance: AllowanceName = Field(
+        default="unlimited",
+        description="Profile of the daily GPU allowance; unlimited where nobody counts GPU seconds.",
+    )
+    custom_allowance: CustomAllowance | None = Field(default=None, description="What allowance: custom stands for.")
+    allow_paid_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="GPU seconds that may be spent beyond each day's allowance and paid for with credits.",
     )
     export: ExportDefaults = Field(
         default_factory=ExportDefaults, description="Export options that presets and manifests override."
     )
+
+    @model_validator(mode="after")
+    def _check_custom(self) -> Self:
+        if (self.allowance == "custom") != (self.custom_allowance is not None):
+            raise ValueError(
+                "allowance: custom and custom_allowance go together and one of them is missing; "
+                "write allowance: custom, and custom_allowance: {seconds: 3600, reset: midnight}"
+            )
+        return self
+
+    @property
+    def profile(self) -> Allowance:
+        """The allowance that is counted against."""
+        if self.custom_allowance is not None:
+            return Allowance("custom", self.custom_allowance.seconds, self.custom_allowance.reset)
+        return PROFILES["unlimited" if self.allowance == "none" else self.allowance]
 
     @property
     def commercial(self) -> bool:
@@ -95,7 +137,7 @@ def read_project(content: Path) -> ProjectFile:
         raise ManifestError(problems)
     sections = {
         key: Entry(entry.key, Value(entry.value.place, {}))
-        if entry.value.content is None and key in {"project", "export"}
+        if entry.value.content is None and key in {"project", "export", "custom_allowance"}
         else entry
         for key, entry in tree.content.items()
     }

@@ -6,14 +6,16 @@ Results are committed before the state that speaks of them: a crash repeats work
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 from forge_batch.artifacts import MANIFEST, PACKAGE, PREVIEW
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
+from forge_batch.estimate import Estimator
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec
 from forge_batch.intake import Intake, take_in
 from forge_batch.jobs import Failure
@@ -22,6 +24,7 @@ from forge_batch.packages.names import package_name
 from forge_batch.plan import Plan
 from forge_batch.report import AssetReport, Report, write_asset_report
 from forge_batch.standing import Standing, look_up, refused, standing, write_status
+from forge_batch.windows import GpuPlan
 
 
 class Listener(Protocol):
@@ -45,37 +48,49 @@ def run(
         while not content.begin(*_work(batch)):
             intake, batch = _plan_all(content, asset, retry)
         listener.planned([entry.plan for entry in batch.values()], intake.problems)
-        done = refused(intake)
         _note_problems(content, intake, batch)
-        done += [_closed(content, entry) for entry in batch.values() if not entry.plan.pending]
+        done = [*refused(intake), *(_closed(content, entry) for entry in batch.values() if not entry.plan.pending)]
         for report in done:
             listener.finished(report)
-        chains = []
-        for entry in batch.values():
-            try:
-                chains += _chain(content, entry)
-            except ContentError as error:
-                entry.job = replace(entry.job, failure=Failure.of(error))
-                done.append(AssetReport.of(entry.plan, entry.job))
-                listener.finished(done[-1])
-        with closing(executor.run(chains)) as events:
-            for event in events:
-                listener.event(event)
-                if isinstance(event, Finished):
-                    entry = batch[event.asset]
-                    entry.job = entry.job.with_record(event.record)
-                    _save(content, entry)
-                    if event.record.key == entry.plan.last.key or event.record.state == "failed":
-                        done.append(_closed(content, entry))
-                        listener.finished(done[-1])
-                if content.due:
-                    _hand_over(content, take_in(content.root), batch, last=False)
+        with closing(_work_off(content, executor, listener, batch)) as reports:
+            for report in reports:
+                listener.finished(report)
+                done.append(report)
         _hand_over(content, intake if asset is None else take_in(content.root), batch, last=True)
-        unwanted = {name for name, entry in batch.items() if not entry.wanted}
-        if unwanted:
+        if unwanted := {name for name, entry in batch.items() if not entry.wanted}:
             done = [one for one in done if one.asset not in unwanted]
             done += [one for one in standing(content).assets if one.asset in unwanted]
     return Report(tuple(sorted(done, key=lambda one: one.asset)), intake.problems)
+
+
+def _work_off(
+    content: ContentRepo, executor: Executor, listener: Listener, batch: dict[str, Standing]
+) -> Generator[AssetReport, None, None]:
+    """Let the executor work on everything that is pending, and tell of each asset as soon as nothing more comes of it."""
+    estimator = Estimator.from_records(record for entry in batch.values() for record in entry.job.records.values())
+    chains: dict[str, Chain] = {}
+    for name, entry in batch.items():
+        try:
+            if entry.plan.pending:
+                chains[name] = _chain(content, entry, estimator, datetime.now(UTC))
+        except ContentError as error:
+            entry.job = replace(entry.job, failure=Failure.of(error))
+            yield AssetReport.of(entry.plan, entry.job)
+    with closing(executor.run(list(chains.values()))) as events:
+        for event in events:
+            listener.event(event)
+            if isinstance(event, Finished):
+                entry = batch[event.asset]
+                entry.job = entry.job.with_record(event.record)
+                _save(content, entry)
+                over = event.record.key == entry.plan.last.key or event.record.state == "failed"
+                if over and event.asset in chains:
+                    del chains[event.asset]
+                    yield _closed(content, entry)
+            if content.due:
+                _hand_over(content, take_in(content.root), batch, last=False)
+    for name in sorted(chains):  # what waits for a GPU or for its allowance
+        yield AssetReport.standing(batch[name].plan, batch[name].job)
 
 
 def _plan_all(content: ContentRepo, asset: str | None, retry: bool) -> tuple[Intake, dict[str, Standing]]:
@@ -103,26 +118,29 @@ def _hand_over(content: ContentRepo, intake: Intake, batch: dict[str, Standing],
 
 def _note_problems(content: ContentRepo, intake: Intake, batch: Mapping[str, Standing]) -> None:
     """Leave in each asset's job what `validate` says of it, be the asset made or refused."""
+    said = intake.by_asset
     for name, entry in batch.items():
-        problems = intake.by_asset.get(name, ())
+        problems = said.get(name, ())
         if entry.job.problems != problems:
             entry.job = replace(entry.job, problems=problems)
             _save(content, entry)
     for report in refused(intake):
         if name_fault(report.asset) is None:
-            job = replace(content.load_job(report.asset), failure=report.failure, problems=intake.by_asset[report.asset])
+            job = replace(content.load_job(report.asset), failure=report.failure, problems=said[report.asset])
             with suppress(ContentError):
                 content.save_job(job)
 
 
-def _chain(content: ContentRepo, entry: Standing) -> list[Chain]:
-    """Hand an asset's pending tasks to the executor, with the resolved manifest where stages can read it."""
+def _chain(content: ContentRepo, entry: Standing, estimator: Estimator, now: datetime) -> Chain:
+    """Hand an asset's pending tasks to the executor, priced, with the resolved manifest where stages can read it."""
     pending = entry.plan.pending
-    if not pending:
-        return []
     content.write(f"work/{entry.plan.manifest_key}/{MANIFEST.filename}", entry.order.manifest.to_yaml().encode())
+    entry.job = replace(entry.job, since=entry.job.since or now.isoformat())
+    since, wish = datetime.fromisoformat(entry.job.since), entry.order.manifest
+    gpu = GpuPlan.of(entry.plan, estimator, since, wish.priority)
     work = content.task_folder(pending[0].key).parent
-    return [Chain(entry.plan.asset, tuple(TaskSpec.of(task, entry.plan, work) for task in pending), entry.plan.cost.cpu)]
+    specs = [TaskSpec.of(task, entry.plan, work, estimator.of(task)) for task in pending]
+    return Chain(entry.plan.asset, tuple(specs), entry.plan.cost.cpu, gpu)
 
 
 def _save(content: ContentRepo, entry: Standing) -> None:
@@ -143,7 +161,7 @@ def _closed(content: ContentRepo, entry: Standing) -> AssetReport:
             folder = content.task_folder(last)
             files = {package_name(entry.plan.asset, "ue5"): folder / PACKAGE.filename, "preview.png": folder / PREVIEW.filename}
             content.publish(entry.plan.asset, files)
-            entry.job = replace(entry.job, published=last, failure=None)
+            entry.job = replace(entry.job, published=last, failure=None, since="")
             worked = True
         if worked and entry.wanted:
             report = AssetReport.of(entry.plan, entry.job)

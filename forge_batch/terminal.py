@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from forge_batch.errors import Problem
 from forge_batch.executors.contract import Event, Finished
 from forge_batch.executors.contract import Progress as StageProgress
+from forge_batch.plain_text import duration
 from forge_batch.plan import Plan
 from forge_batch.report import AssetReport
 
@@ -42,13 +43,6 @@ class Clock:
         ideal = max([sum(chains.values()) / self.workers, *chains.values()], default=0.0)
         prior = 20.0  # seconds of evidence that the estimates carry before the run has shown anything
         return ideal * (self.spent + prior) / (self.estimated + prior)
-
-
-def duration(seconds: float) -> str:
-    """Say a duration the way people do."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class Terminal:

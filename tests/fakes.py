@@ -48,11 +48,12 @@ def fake_stage(
     version: int = 1,
     device: Device = "cpu",
     cost: float = 1.0,
+    gpu: float = 0.0,
     revision: str = "",
 ) -> Stage[Dial]:
     """Make a stage that is planned and never run."""
     return Stage(
-        name, version, device, tuple(inputs), tuple(outputs), Dial, lambda _: Cost(cpu=cost), no_work, lambda _: revision
+        name, version, device, tuple(inputs), tuple(outputs), Dial, lambda _: Cost(cost, gpu), no_work, lambda _: revision
     )
 
 
@@ -162,7 +163,7 @@ class Recorder:
         self.reports.append(asset)
 
 
-def picture(path: Path, size: tuple[int, int] = (64, 64), mode: str = "RGBA", **options: Any) -> Path:
+def picture(path: Path, size: tuple[int, int] = (512, 512), mode: str = "RGBA", **options: Any) -> Path:
     """Write a picture of a brown box on a clear ground, of `size` (width, height) pixels."""
     width, height = size
     pixels = np.zeros((height, width, 4), np.uint8)

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from forge_batch.advice import licence_fault
 from forge_batch.backends.contract import BackendInfo
+from forge_batch.intake import take_in
 from forge_batch.manifest import parse_manifest
 from forge_batch.presets import built_in_names
 from forge_batch.project import Project
 
+INBOX = Path(__file__).parents[1] / "inbox"
 LEAST = "forge: 1\nplace: {height_cm: 60}\n"
 RESEARCH = BackendInfo("toy", "1", "Some Research License", commercial=False, territory="worldwide")
 
@@ -66,3 +69,36 @@ def test_more_triangles_than_the_texture_has_room_for_are_warned_of(tmp_path: Pa
 def test_no_preset_is_warned_of(preset: str, tmp_path: Path) -> None:
     """What the presets ask for fits, by their own numbers."""
     assert warnings(f"preset: {preset}\n", tmp_path) == []
+
+
+def density(tmp_path: Path, text: str) -> list[str]:
+    """Give what is said of a horse of 160 cm, four views, with this manifest."""
+    for name in ("inbox/horse", "manifests"):
+        (tmp_path / name).mkdir(parents=True)
+    shutil.copytree(INBOX / "horse", tmp_path / "inbox" / "horse", dirs_exist_ok=True)
+    (tmp_path / "manifests" / "horse.yaml").write_text(f"forge: 1\nplace: {{height_cm: 160}}\n{text}")
+    return [str(problem) for problem in take_in(tmp_path).problems]
+
+
+def test_a_density_that_the_texture_cannot_hold_is_warned_of(tmp_path: Path) -> None:
+    """A horse 1.6 m high is 2.1 m long and 0.47 m wide: 2 (0.75 + 3.35 + 0.98) = 10.2 m2 of box, of which at least 0.35 is
+    horse; at 1,000 pixels per metre that needs 1000 sqrt(3.6 / 0.6) = 2,440 pixels.
+    """
+    (line,) = density(tmp_path, "unwrap:\n  texture_size: 1024\n  texel_density: 1000\n")
+    assert line.startswith(
+        "manifests/horse.yaml:5:18: warning: unwrap.texel_density: 1000 pixels per metre need a texture of at"
+    )
+    assert 2300 < float(line.split("at least ")[1].split()[0]) < 2600
+
+
+def test_a_density_that_leaves_the_texture_empty_is_warned_of(tmp_path: Path) -> None:
+    """At 20 pixels per metre the same horse covers a corner of its page."""
+    (line,) = density(tmp_path, "unwrap: {texture_size: 2048, texel_density: 20}\n")
+    assert "20 pixels per metre fill less than" in line
+
+
+def test_a_density_that_fits_is_not_warned_of(tmp_path: Path) -> None:
+    """What the hint proposes is itself fine."""
+    (line,) = density(tmp_path, "unwrap: {texture_size: 1024, texel_density: 1000}\n")
+    proposed = line.split("write about ")[1].split(",")[0]
+    assert density(tmp_path / "again", f"unwrap: {{texture_size: 1024, texel_density: {proposed}}}\n") == []

@@ -261,7 +261,7 @@ def test_a_full_disk_becomes_a_failed_record(tmp_path: Path) -> None:
             pytest.skip("this user may not mount a small disk")
         root = content_folder(disk, "crate")
         chain = chain_of(root, "crate")
-        (root / "work").mkdir()
+        (root / "work").mkdir(exist_ok=True)
         fill(disk)
         record = ended(list(LocalExecutor(1).run([chain])))["crate"]
         assert record.failure is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -26,3 +27,22 @@ class BackendInfo:
     territory: str
     excluded: frozenset[str] = frozenset()
     fetch: str = ""
+
+
+@dataclass(frozen=True)
+class GpuNeed:
+    """Say what a learned backend asks of a GPU, before anything was measured here.
+
+    Attributes:
+        vram: GB of GPU memory at its peak by resolution; the resolution 0 stands for every one that is not named.
+        load: Seconds to bring the weights from disk into GPU memory.
+        source: Where the figures are from.
+    """
+
+    vram: Mapping[int, float]
+    load: float
+    source: str
+
+    def vram_at(self, resolution: int) -> float:
+        """Give the GB needed at a resolution."""
+        return self.vram.get(resolution, self.vram[0])

@@ -68,6 +68,29 @@ def _rembg_sessions() -> list[Any]:
     return list(sys.modules[name].sessions_class)
 
 
+def locate(model: str) -> tuple[Any, Any, Path]:
+    """Find what a learned mask needs: onnxruntime, rembg's session class, and the model's file.
+
+    Raises:
+        BackendUnavailable: One of them is missing; the hint is the command that gets it.
+    """
+    # rembg prints while it is imported; stdout belongs to --json
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import onnxruntime  # noqa: PLC0415 - heavy, and not everybody has it
+
+            session_classes = _rembg_sessions()
+        except ImportError as error:
+            missing = error.name or "rembg"
+            raise BackendUnavailable(f"removing a background needs {missing}", "pip install 'forge-batch[matting]'") from error
+        session_class = next(candidate for candidate in session_classes if candidate.name() == model)
+        found = session_class.resolve_existing(f"{model}.onnx")
+    if found is None:
+        raise BackendUnavailable(f"the background model {model} is not on this machine", info(model).fetch)
+    return onnxruntime, session_class, Path(found)
+
+
 @dataclass
 class Matter:
     """Hold a learned mask's session, loaded once for all views of an asset."""
@@ -80,31 +103,18 @@ class Matter:
         """Load the model from disk.
 
         Raises:
-            BackendUnavailable: rembg or the model's file is missing; the hint is the command that gets it.
+            BackendUnavailable: rembg or the model's file is missing or damaged; the hint is the command that gets it.
         """
-        # rembg prints while it is imported and while it runs; stdout belongs to --json
+        onnxruntime, session_class, path = locate(model)
+        local = type("LocalSession", (session_class,), {"download_models": classmethod(lambda *_, **__: str(path))})
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # sums in one order: the same bytes on every run
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                import onnxruntime  # noqa: PLC0415 - heavy, and not everybody has it
-
-                session_classes = _rembg_sessions()
-            except ImportError as error:
-                missing = error.name or "rembg"
-                raise BackendUnavailable(
-                    f"removing a background needs {missing}", "pip install 'forge-batch[matting]'"
-                ) from error
-            session_class = next(candidate for candidate in session_classes if candidate.name() == model)
-            found = session_class.resolve_existing(f"{model}.onnx")
-            if found is None:
-                raise BackendUnavailable(f"the background model {model} is not on this machine", info(model).fetch)
-            local = type("LocalSession", (session_class,), {"download_models": classmethod(lambda *_, **__: found)})
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1  # sums in one order: the same bytes on every run
-            try:
                 session = local(model, options, providers=["CPUExecutionProvider"])
             except Exception as error:  # onnxruntime raises classes of its own, none of them public
-                raise BackendUnavailable(f"the background model {Path(found).name} is damaged", info(model).fetch) from error
+                raise BackendUnavailable(f"the background model {path.name} is damaged", info(model).fetch) from error
         return cls(model, session)
 
     def alpha(self, image: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
+from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from forge_batch.ops.gbuffer import interpolate
@@ -18,6 +19,9 @@ _CELLS = 192
 _NEIGHBOURS = 12
 """Cells that a colour is blended from."""
 
+_ROUNDS = 200
+"""Rounds of averaging; a round carries colour about one cell far."""
+
 _QUERIES = 200_000
 """Points looked up at most; beyond, blocks of texels share one. 200,000 take about 2 s."""
 
@@ -25,7 +29,7 @@ _QUERIES = 200_000
 def fill_unseen(
     mesh: Mesh, base_color: UInt8[np.ndarray, "s s 3"], unseen: Bool[np.ndarray, "s s"]
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """Colour unseen texels by an inverse-distance blend (Shepard 1968) of the nearest seen surface, in space.
+    """Colour unseen texels from the nearest seen surface, in space: an inverse-distance blend (Shepard 1968), then relaxed.
 
     Nearness is that of points in space, not in the atlas, so colour crosses from chart to chart as on the object. Blends are
     made in linear light. Seen texels keep their bytes; the background is filled anew. The result is smooth: it carries colour
@@ -60,9 +64,34 @@ def fill_unseen(
         points, colors = _averages(place(seen), srgb_to_linear(flat[seen]), cell)
         block, which = _blocks(target, size)
         centres = _means(place(target), which, len(block))
+        points, colors = _relaxed(centres, points, colors, cell)
         blended = _blend(centres, points, colors, cell)
         flat[target] = np.rint(linear_to_srgb(blended)[which] * 255).astype(np.uint8)
     return np.asarray(spread(result, nearest_known(covered.reshape(size, size))))
+
+
+def _relaxed(
+    targets: Float32[np.ndarray, "n 3"], points: Float32[np.ndarray, "p 3"], colors: Float32[np.ndarray, "p 3"], cell: float
+) -> tuple[Float32[np.ndarray, "q 3"], Float32[np.ndarray, "q 3"]]:
+    """Add cells for the unseen surface to those of the seen, coloured so that each is about the mean of its neighbours.
+
+    A blend of the nearest seen colours has edges where another set of them becomes the nearest. With this the jump across
+    chart borders fell from 2.6 to 1.6 levels of 255 on a horse and from 0.63 to 0.50 on a barrel, each seen from two sides,
+    and the edges on the horse's flank went (benchmarks/inpaint.py); 600 rounds gained 0.01 more.
+    """
+    own, _ = _averages(targets, targets, cell)
+    first = _blend(own, points, colors, cell)
+    everything = np.concatenate([own, points])
+    count = min(_NEIGHBOURS + 1, len(everything))
+    distance, index = cKDTree(everything).query(own, k=np.arange(1, count + 1), workers=2)
+    weight = 1 / (distance**2 + cell**2)
+    weight = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    rows = np.repeat(np.arange(len(own)), count)
+    matrix = csr_matrix((weight.ravel(), (rows, index.ravel())), (len(own), len(everything)))
+    mixed = np.concatenate([first, colors])
+    for _ in range(_ROUNDS):
+        mixed[: len(own)] = matrix @ mixed
+    return everything, mixed
 
 
 def _blocks(texels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -37,7 +37,17 @@ GENERATORS = {
 _CPU = {"fast": 4.0, "balanced": 8.0, "hero": 16.0}
 """Seconds of hull on two laptop cores by quality, measured by benchmarks/hull.py and rounded up."""
 
-Steps = Annotated[int, Field(ge=1, le=50)]
+_GPU = {
+    "trellis2": {512: (3.0, 1.5, 5.0), 1024: (15.0, 10.5, 5.0), 1536: (52.5, 37.5, 5.0)},
+    "hunyuan3d": {512: (8.0, 20.0, 5.0), 1024: (15.0, 30.0, 10.0), 1536: (30.0, 60.0, 15.0)},
+}
+"""Seconds of GPU by backend and resolution: shape at 12 steps, texture at 12 steps, and reading the result out.
+
+trellis2: its README on an H100 (2 + 1, 10 + 7, 35 + 25 s), times 1.5 for the half card of ZeroGPU. hunyuan3d publishes none:
+guesses, until the job history corrects them (see estimate.py).
+"""
+
+Steps = Annotated[int, Field(ge=1, le=50, examples=[12])]
 
 
 def _fineness(resolution: int, steps: int) -> dict[str, int]:
@@ -125,7 +135,10 @@ def _revision(params: Params) -> str:
 
 
 def _cost(params: Params) -> Cost:
-    return Cost(cpu=_CPU[params.quality])
+    if params.backend == "hull":
+        return Cost(cpu=_CPU[params.quality])
+    shape, texture, rest = _GPU[params.backend][params.resolution]
+    return Cost(gpu=rest + (shape * max(params.structure_steps, params.shape_steps) + texture * params.texture_steps) / 12)
 
 
 def run(context: StageContext[Params]) -> Metrics:

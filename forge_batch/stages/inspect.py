@@ -7,11 +7,12 @@ the asset; the measurements are written either way.
 
 from __future__ import annotations
 
+import difflib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from forge_batch.artifacts import (
     BASE_COLOR_MAP,
@@ -35,21 +36,24 @@ if TYPE_CHECKING:
     from forge_batch.ops.measure_asset import Finished, Measured
 
 
+def _gate_name(name: str) -> str:
+    if name not in LIMITS:
+        near = difflib.get_close_matches(name[:64], LIMITS, 1, 0.5)
+        guess = f'did you mean "{near[0]}"? ' if near else ""
+        raise ValueError(f'there is no gate "{name[:40]}"; {guess}gates: {", ".join(LIMITS)}')
+    return name
+
+
 class Params(Switchable):
     """Say how strictly an asset is judged."""
 
     strict: bool = Field(default=True, description="Whether a failed gate stops the asset; warnings never do.")
-    limits: dict[str, float] = Field(
-        default_factory=dict, description="Other limits than the table's, by gate name, in the gate's unit."
+    limits: dict[Annotated[str, AfterValidator(_gate_name)], float] = Field(
+        default_factory=dict,
+        description="Other limits than the table's, by gate name, in the gate's unit.",
+        examples=[{"silhouette_lod0": 0.99}],
+        json_schema_extra={"propertyNames": {"enum": list(LIMITS)}, "default": {}},
     )
-
-    @field_validator("limits")
-    @classmethod
-    def _known(cls, limits: dict[str, float]) -> dict[str, float]:
-        for name in limits:
-            if name not in LIMITS:
-                raise ValueError(f"there is no gate {name}; gates: {', '.join(LIMITS)}")
-        return limits
 
 
 def _load(context: StageContext[Params]) -> Finished:

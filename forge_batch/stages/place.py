@@ -18,7 +18,9 @@ from forge_batch.stage import Cost, Metrics, Stage, StageContext, StageParams
 class Params(StageParams):
     """Say how tall the thing is and where it stands."""
 
-    height_cm: float = Field(gt=0, le=1_000_000, description="Real height along the vertical axis, centimetres.")
+    height_cm: float = Field(
+        gt=0, le=1_000_000, description="Real height along the vertical axis, centimetres.", examples=[60, 182.5]
+    )
     pivot: Literal["bottom_center", "center", "none"] = Field(
         default="bottom_center",
         description="What lies at the origin: the middle of the box's floor, its centre, or what did before.",

@@ -19,7 +19,11 @@ class Params(StageParams):
 
     texture_size: Literal[512, 1024, 2048, 4096] = Field(default=2048, description="Pixels of a texture's edge.")
     texel_density: float | None = Field(
-        default=None, gt=0, le=1_000_000, description="Pixels per metre of surface; left out, the charts fill the page."
+        default=None,
+        gt=0,
+        le=1_000_000,
+        description="Pixels per metre of surface; left out, the charts fill the page.",
+        examples=[512],
     )
     padding: int = Field(default=8, ge=0, le=64, description="Pixels between charts.")
     timeout_seconds: float = Field(

@@ -69,6 +69,12 @@ def validate_glb(path: Path) -> dict[str, Any]:
     return _ask(["node", str(READERS / "validate_glb.mjs"), str(NODE_MODULES), str(path)])
 
 
+def ask_yaml_server(path: Path, line: int, column: int) -> dict[str, Any]:
+    """Ask the language server of editors for a file's problems, and what it offers and explains at a place (from 0)."""
+    needs_node("yaml-language-server")
+    return _ask(["node", str(READERS / "ask_yaml_server.mjs"), str(NODE_MODULES), str(path), str(line), str(column)])
+
+
 def _ask(command: list[str]) -> dict[str, Any]:
     """Run a reader and parse its one JSON document."""
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=150)

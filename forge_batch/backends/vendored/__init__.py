@@ -1,0 +1,1 @@
+"""Bring the learned backends' code and weights at pinned revisions; say what is missing. Nothing of theirs is committed."""

@@ -1,0 +1,135 @@
+"""Price what remains: seconds of GPU and CPU, bytes on disk, and the window and day on which each asset's turn will come.
+
+Pure; the clock is an argument. A price is made of a plan, the estimates and the allowance, and spends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from forge_batch.estimate import Estimator, Seconds, total
+from forge_batch.plan import Plan
+from forge_batch.quota import Allowance, Remaining
+from forge_batch.windows import Forecast, GpuPlan, Turn, forecast
+
+
+@dataclass(frozen=True)
+class AssetPrice:
+    """Be what remains of one asset.
+
+    Attributes:
+        gpu: Seconds of its GPU stages on a GPU, models loaded.
+        cpu: Seconds of its CPU stages on two cores.
+        without_gpu: Seconds of all its stages where there is no GPU.
+        disk: Bytes that its stages will leave.
+        cached: Names of the stages that are done already, and therefore free.
+        saved: GPU seconds that those took, or would have taken.
+        turn: Window and day of its last GPU run; None if it needs no GPU or never gets a turn.
+        too_large: Seconds of a run that no whole allowance holds; 0 if there is none.
+    """
+
+    plan: Plan
+    gpu: Seconds
+    cpu: Seconds
+    without_gpu: Seconds
+    disk: int
+    cached: tuple[str, ...]
+    saved: Seconds
+    turn: Turn | None
+    too_large: int
+
+
+@dataclass(frozen=True)
+class Price:
+    """Be what remains of a whole queue, held against the allowance.
+
+    Attributes:
+        gpu: p50 and p90 of all windows together: starts of workers and loading of models included.
+        wall: Seconds on this machine without a GPU, median: all work shared by the workers, no asset faster than its chain.
+        windows: How many GPU windows it takes.
+        days: From today until the last of them; 0 is today.
+    """
+
+    assets: tuple[AssetPrice, ...]
+    gpu: Seconds
+    cpu: Seconds
+    without_gpu: Seconds
+    disk: int
+    wall: float
+    workers: int
+    now: datetime
+    allowance: Allowance
+    left: Remaining
+    windows: int
+    days: int
+
+
+def price(
+    plans: Sequence[Plan],
+    estimator: Estimator,
+    allowance: Allowance,
+    left: Remaining,
+    now: datetime,
+    *,
+    priorities: Mapping[str, int],
+    workers: int,
+    only: Collection[str] | None = None,
+) -> Price:
+    """Price plans, and foretell the windows.
+
+    Args:
+        plans: Of the whole queue, since assets wait for each other.
+        estimator: What tasks take.
+        allowance: The profile that is counted against.
+        left: What of it may still be spent.
+        now: With a time zone.
+        priorities: By asset.
+        workers: Assets that this machine works on at a time.
+        only: Assets that the price is for; all if None.
+    """
+    start = estimator.cold_start()
+    queue = [GpuPlan.of(plan, estimator, now, priorities[plan.asset]) for plan in plans]
+    foretold = forecast(queue, allowance, left, now, start)
+    shown = [plan for plan in plans if only is None or plan.asset in only]
+    assets = tuple(_asset_price(plan, estimator, foretold) for plan in shown)
+    turns = [turn for plan in shown for turn in foretold.turns[plan.asset]]
+    windows = len({turn.window for turn in turns})
+    models = sorted({task.backend for plan in shown for task in plan.pending} - {""})
+    return Price(
+        assets,
+        total([*(asset.gpu for asset in assets), *map(estimator.switch, models), *[start] * windows]),
+        total(asset.cpu for asset in assets),
+        total(asset.without_gpu for asset in assets),
+        sum(asset.disk for asset in assets),
+        wall_seconds((asset.without_gpu.p50 for asset in assets), workers),
+        workers,
+        now,
+        allowance,
+        left,
+        windows,
+        max(((turn.day - now.date()).days for turn in turns), default=0),
+    )
+
+
+def _asset_price(plan: Plan, estimator: Estimator, foretold: Forecast) -> AssetPrice:
+    cached = [task for task in plan.tasks if task not in plan.pending and not plan.blocked]
+    turns = foretold.turns[plan.asset]
+    return AssetPrice(
+        plan,
+        total(estimator.gpu(task) for task in plan.pending),
+        total(estimator.cpu(task) for task in plan.pending if task.device == "cpu"),
+        total(estimator.cpu(task) for task in plan.pending),
+        estimator.disk(plan.pending),
+        tuple(task.stage.name for task in cached),
+        total(estimator.gpu(task) for task in cached),
+        turns[-1] if turns else None,
+        foretold.too_large.get(plan.asset, 0),
+    )
+
+
+def wall_seconds(chains: Iterable[float], workers: int) -> float:
+    """Estimate the wall time of a batch: all work shared, but no asset faster than its own chain."""
+    costs = list(chains)
+    return max([sum(costs) / workers, *costs], default=0.0)

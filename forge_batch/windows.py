@@ -1,0 +1,404 @@
+"""Pack GPU work into windows that fit what is left of the allowance, and foretell when each asset's turn will come.
+
+Pure; the clock is an argument. A window is one session of a GPU. What it takes of an asset is its next run: the GPU tasks that
+are ready together, all bakes of an asset for example. Within a window tasks go by stage, then by model, so that each model is
+loaded once; an asset's own order is the order of stages and is kept.
+
+Every asset weighs 2^urgency, and a window is the set of next runs with the greatest sum of weights that fits, the start of the
+worker and the loading of models included. An asset becomes twice as urgent with every 10 points of priority, with every 2
+days of waiting, and in the last week before its deadline with every day. Because that growth has no end, nothing waits for
+ever: to keep an asset out, the others in a window must outweigh it, and a hundred equal ones do so for 14 days at most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import get_args
+
+from forge_batch.backends.catalog import GPU_NEEDS
+from forge_batch.estimate import NOTHING, Estimator, Seconds, total
+from forge_batch.ops.knapsack import Item, fill
+from forge_batch.plan import Plan, Task
+from forge_batch.quota import CARD, DAY, UNLIMITED, Allowance, Remaining, Size
+from forge_batch.stages import STAGES
+
+POINTS_PER_DOUBLING = 10.0
+DAYS_PER_DOUBLING = 2.0
+DEADLINE_DAYS = 7.0
+FAINTEST = 30.0
+"""Doublings below the most urgent asset at which all others weigh the same: so that sums of weights stay exact."""
+SLACK = 3.0
+"""Times the longest task by which a window may outlast its plan: seconds are charged as they pass, not as they are declared,
+and a task that is cut off is lost. Three times its p90 is beyond the tail of any task that was seen."""
+OVERHEAD = 0.04
+"""Share of a window's seconds that starts and loads may take before it pays to wait for more work."""
+
+ORDER = {stage.name: number for number, stage in enumerate(STAGES)}
+
+
+@dataclass(frozen=True)
+class GpuTask:
+    """Be a task as the packer sees it.
+
+    Attributes:
+        model: The learned model that must be loaded for it, empty if none.
+        seconds: With the model loaded.
+        load: Seconds to load the model.
+        vram: GB of GPU memory it needs.
+    """
+
+    asset: str
+    key: str
+    stage: str
+    model: str
+    seconds: Seconds
+    load: Seconds = NOTHING
+    vram: float = 0.0
+
+
+Run = tuple[GpuTask, ...]
+"""GPU tasks of one asset that are ready together, in order."""
+
+
+@dataclass(frozen=True)
+class GpuPlan:
+    """Be what remains of one asset on the GPU.
+
+    Attributes:
+        runs: The next first; between two of them lies work for the CPU.
+        since: When the asset was first asked for.
+        priority: 0 to 100.
+        deadline: The last day on which it is of use, or None.
+        ready: Since when the next run could start, if that is known.
+    """
+
+    asset: str
+    runs: tuple[Run, ...]
+    since: datetime
+    priority: int = 50
+    deadline: date | None = None
+    ready: datetime | None = None
+
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        estimator: Estimator,
+        since: datetime,
+        priority: int = 50,
+        deadline: date | None = None,
+    ) -> GpuPlan:
+        """Price the pending GPU tasks of a plan."""
+        runs = tuple(tuple(_gpu_task(task, estimator) for task in run) for run in gpu_runs(plan))
+        return cls(plan.asset, runs, since, priority, deadline)
+
+    def without(self, keys: Collection[str]) -> GpuPlan:
+        """Leave out tasks that are done."""
+        runs = (tuple(task for task in run if task.key not in keys) for run in self.runs)
+        return replace(self, runs=tuple(run for run in runs if run))
+
+    def cut_off(self, key: str, seconds: float) -> GpuPlan:
+        """Give a task that was cut off after so many seconds by the end of a window twice as many: it needs more."""
+
+        def longer(task: GpuTask) -> GpuTask:
+            p50, p90 = max(task.seconds.p50, 1.4 * seconds), max(task.seconds.p90, 2 * seconds)
+            return replace(task, seconds=replace(task.seconds, p50=p50, p90=p90)) if task.key == key else task
+
+        return replace(self, runs=tuple(tuple(map(longer, run)) for run in self.runs))
+
+    @property
+    def size(self) -> Size:
+        """The window that the next run needs."""
+        return size_of(self.runs[0])
+
+
+@dataclass(frozen=True)
+class Window:
+    """Be one session of a GPU: its tasks in order, and the seconds that it may take.
+
+    Attributes:
+        tasks: What fits by p90.
+        spare: What may be done as well when the tasks take less, as they do as a rule.
+        seconds: The plan: p90 of every part, with the start of the worker and the loading of models.
+        limit: What is reserved and declared: the plan, and slack for a task that takes longer. The GPU side stops before a
+            task that would not fit in what is left of it.
+        models: What is loaded, in that order.
+    """
+
+    opened: datetime
+    tasks: Run = ()
+    seconds: int = 0
+    limit: int = 0
+    size: Size = "large"
+    models: tuple[str, ...] = ()
+    spare: Run = ()
+
+    @property
+    def line(self) -> list[tuple[GpuTask, float]]:
+        """Tasks in the order in which a GPU runs them, and before each the seconds that must be left over for others.
+
+        By stage, then by model, spare ones last among those of a model. A task is passed over if it would not leave that
+        much: nothing for the planned ones, p90 of all planned ones to come for the spare ones.
+        """
+        spare = set(self.spare)
+        merged = sorted([*self.tasks, *self.spare], key=_place)
+        left = sum(task.seconds.p90 for task in self.tasks) + sum(_loads(self.tasks).values())
+        line, seen = [], set[Load]()
+        for task in merged:
+            load = _place(task)
+            if task not in spare:
+                left -= task.seconds.p90 + (0 if load in seen or not task.model else math.ceil(task.load.p90))
+                seen.add(load)
+            line.append((task, left if task in spare else 0.0))
+        return line
+
+    @property
+    def deadline(self) -> datetime:
+        return self.opened + timedelta(seconds=self.limit)
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(task.asset for task in self.tasks))
+
+
+def gpu_runs(plan: Plan) -> list[list[Task]]:
+    """Group the pending GPU tasks of a plan: a run is ready as soon as the runs before it and the CPU work between are done."""
+    depth: dict[str, int] = {}
+    runs: dict[int, list[Task]] = {}
+    devices = {task.key: task.device for task in plan.pending}
+    for task in plan.pending:
+        depth[task.key] = max(
+            (depth[key] + (devices[key] == "gpu" and task.device == "cpu") for key in task.inputs.values() if key in depth),
+            default=0,
+        )
+        if task.device == "gpu":
+            runs.setdefault(depth[task.key], []).append(task)
+    return [runs[number] for number in sorted(runs)]
+
+
+def _gpu_task(task: Task, estimator: Estimator) -> GpuTask:
+    model = task.backend
+    vram = GPU_NEEDS[model].vram_at(getattr(task.params, "resolution", 0)) if model else 0.0
+    load = estimator.switch(model) if model else NOTHING
+    return GpuTask(task.asset, task.key, task.stage.name, model, estimator.gpu(task), load, vram)
+
+
+def size_of(tasks: Iterable[GpuTask]) -> Size:
+    """Give the smallest window that has enough GPU memory; the largest there is for a task that needs still more."""
+    return "large" if max((task.vram for task in tasks), default=0.0) <= CARD["large"] else "xlarge"
+
+
+def urgencies(plans: Sequence[GpuPlan], now: datetime) -> list[float]:
+    """Give the doublings of each asset's weight above or below one of priority 50 that was asked for just now."""
+    found = []
+    for plan in plans:
+        urgency = (plan.priority - 50) / POINTS_PER_DOUBLING + max(0.0, (now - plan.since) / DAY) / DAYS_PER_DOUBLING
+        if plan.deadline is not None:
+            end = datetime(plan.deadline.year, plan.deadline.month, plan.deadline.day, tzinfo=UTC) + DAY
+            urgency += min(DEADLINE_DAYS, max(0.0, DEADLINE_DAYS - (end - now) / DAY))
+        found.append(urgency)
+    return found
+
+
+def weights(plans: Sequence[GpuPlan], now: datetime) -> list[float]:
+    """Give the weight of each asset relative to the most urgent one, 2^-30 to 1."""
+    found = urgencies(plans, now)
+    most = max(found, default=0.0)
+    return [2.0 ** max(urgency - most, -FAINTEST) for urgency in found]
+
+
+def pack(
+    plans: Sequence[GpuPlan],
+    seconds: int | None,
+    now: datetime,
+    start: Seconds = NOTHING,
+    allowance: Allowance = UNLIMITED,
+) -> Window:
+    """Choose the next window.
+
+    Within 0.1 % of the optimum up to 10,000 seconds (see ops.knapsack). Among equally good choices the one that loads fewer
+    models is taken, then the one with the older assets. A window has one size; runs of both sizes compete for the same
+    seconds, and where the best choice holds both, the size with the greater sum of weights comes first and the other is left
+    for the next window.
+
+    Args:
+        plans: Assets whose next run can start; those without a run are passed over.
+        seconds: What is left of the allowance; None if nobody counts, and then every next run of one size is taken.
+        now: With a time zone.
+        start: Seconds until a fresh worker can begin.
+        allowance: What a second costs by the size of the window.
+
+    Returns:
+        A window whose limit lies within what the platform starts with so many seconds left; without tasks if nothing fits.
+    """
+    queue = sorted((plan for plan in plans if plan.runs), key=lambda plan: (plan.since, plan.asset))
+    worth = weights(queue, now)
+    begin = math.ceil(start.p90)
+    items = [_item(plan.runs[0], weight, allowance, begin) for plan, weight in zip(queue, worth, strict=True)]
+    window = Window(now)
+    for room in [None] if seconds is None else [seconds, allowance.longest(seconds)]:
+        taken = [(queue[number], worth[number]) for number in fill(items, room)]
+        size = max(get_args(Size), key=lambda size: sum(weight for plan, weight in taken if plan.size == size))
+        most = None if seconds is None else allowance.longest(seconds, size)
+        window = _window([plan for plan, _ in taken if plan.size == size], now, begin, size, most)
+        if most is None or window.seconds <= most:
+            break  # the platform's rounding of durations costs the second choice a second or two of room
+    return replace(window, spare=_spare(window, queue, worth, start)) if window.tasks and seconds is not None else window
+
+
+def _item(run: Run, weight: float, allowance: Allowance, begin: int) -> Item:
+    """Price a run in seconds of the allowance."""
+    size = size_of(run)
+    factor = allowance.factor(size)
+    needs: dict[Hashable, int] = {(size, load): math.ceil(seconds * factor) for load, seconds in _loads(run).items()}
+    needs[size, "start of a worker"] = math.ceil(begin * factor)
+    return Item(math.ceil(_whole_seconds(run) * factor), weight, needs)
+
+
+def _spare(window: Window, queue: Sequence[GpuPlan], worth: Sequence[float], start: Seconds) -> Run:
+    """Choose what to do in the seconds by which a window will probably end before its limit; its own models are loaded."""
+    inside = set(window.assets)
+    loaded = {_place(task) for task in window.tasks}
+    others = [
+        (tuple(replace(task, load=NOTHING) if _place(task) in loaded else task for task in plan.runs[0]), weight)
+        for plan, weight in zip(queue, worth, strict=True)
+        if plan.asset not in inside and plan.size == window.size
+    ]
+    items = [_item(run, weight, UNLIMITED, 0) for run, weight in others]
+    taken = fill(items, math.floor(window.limit - expected(window, start)))
+    return tuple(sorted((task for number in taken for task in others[number][0]), key=_place))
+
+
+def worth_opening(
+    window: Window, plans: Sequence[GpuPlan], now: datetime, resets_at: datetime | None, patience: timedelta
+) -> bool:
+    """Tell whether a window should be opened now, or whether more work should gather in it first.
+
+    It waits while starts and loads would take more than OVERHEAD of it, but no asset in it longer than `patience` since its run
+    was ready, and not when the allowance would come back meanwhile: what is left of it then is lost.
+    """
+    work = sum(task.seconds.p90 for task in window.tasks)
+    if window.seconds - work <= OVERHEAD * window.seconds or (resets_at is not None and resets_at - now <= patience):
+        return bool(window.tasks)
+    inside = set(window.assets)
+    return any(now - (plan.ready or plan.since) >= patience for plan in plans if plan.asset in inside)
+
+
+def _window(chosen: Sequence[GpuPlan], now: datetime, begin: int, size: Size, most: int | None) -> Window:
+    tasks = [task for plan in chosen for task in plan.runs[0]]
+    if not tasks:
+        return Window(now)
+    ordered = sorted(tasks, key=_place)  # stable: older assets first
+    loads = _loads(tasks)
+    seconds = begin + sum(loads.values()) + sum(_whole_seconds(plan.runs[0]) for plan in chosen)
+    limit = seconds + math.ceil(SLACK * max(task.seconds.p90 for task in tasks))
+    limit = limit if most is None else min(limit, most)
+    return Window(now, tuple(ordered), seconds, limit, size, tuple(model for _, model in loads))
+
+
+Load = tuple[int, str]  # a model at a stage: it is loaded once for all tasks of that stage
+
+
+def _place(task: GpuTask) -> Load:
+    """Say where a task belongs in the order of a window."""
+    return ORDER.get(task.stage, 0), task.model
+
+
+def _whole_seconds(run: Run) -> int:
+    """Give p90 of a run, rounded up."""
+    return math.ceil(sum(task.seconds.p90 for task in run))
+
+
+def _loads(tasks: Iterable[GpuTask]) -> dict[Load, int]:
+    """Give the seconds of every load that these tasks need, in the order of the window."""
+    loads = {_place(task): math.ceil(task.load.p90) for task in tasks if task.model}
+    return dict(sorted(loads.items()))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Say when a run of an asset will have its turn: the number of the window, counted from 1, and the day (UTC)."""
+
+    window: int
+    day: date
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Foretell the windows to come.
+
+    Attributes:
+        turns: By asset, one for each of its runs; empty for an asset that needs no GPU.
+        windows: How many there will be.
+        days: From today until the last of them; 0 is today.
+        too_large: Assets with a run that takes more seconds than a whole allowance, and the seconds it takes. They get no turns
+            from that run on.
+    """
+
+    turns: Mapping[str, tuple[Turn, ...]]
+    windows: int
+    days: int
+    too_large: Mapping[str, int]
+
+
+def forecast(
+    plans: Sequence[GpuPlan], allowance: Allowance, left: Remaining, now: datetime, start: Seconds = NOTHING
+) -> Forecast:
+    """Simulate the packing of all windows to come, each of them taking its median.
+
+    CPU work between two runs of an asset is taken to be done by the next window; where nobody counts seconds, all of it
+    is today. `left` is what `quota.remaining` says now.
+    """
+    turns: dict[str, tuple[Turn, ...]] = {plan.asset: () for plan in plans}
+    too_large: dict[str, int] = {}
+    queue = {plan.asset: plan for plan in plans if plan.runs}
+    moment, seconds, resets_at, count = now, left.seconds, left.resets_at, 0
+    while queue:
+        for asset, plan in list(queue.items()):
+            needed = _alone(plan, start)
+            if left.whole is not None and needed > allowance.longest(left.whole, plan.size):
+                too_large[asset] = math.ceil(needed * allowance.factor(plan.size))
+                del queue[asset]
+        window = pack(list(queue.values()), seconds, moment, start, allowance)
+        if not window.tasks:
+            if seconds == left.whole:
+                break  # nothing is left but what is too large
+            moment, seconds, resets_at = max(moment, resets_at or moment + DAY), left.whole, None
+            continue
+        count += 1
+        for asset in window.assets:
+            turns[asset] += (Turn(count, moment.astimezone(UTC).date()),)
+            queue[asset] = replace(queue[asset], runs=queue[asset].runs[1:])
+            if not queue[asset].runs:
+                del queue[asset]
+        if seconds is not None:
+            took = expected(window, start)
+            resets_at = resets_at or _next_reset(allowance, moment)
+            seconds = max(0, seconds - math.ceil(took * allowance.factor(window.size)))
+            moment += timedelta(seconds=took)
+            if resets_at is not None and moment >= resets_at:
+                seconds, resets_at = left.whole, None
+    last = max((turn.day for asset in turns.values() for turn in asset), default=now.astimezone(UTC).date())
+    return Forecast(turns, count, (last - now.astimezone(UTC).date()).days, too_large)
+
+
+def expected(window: Window, start: Seconds = NOTHING) -> float:
+    """Give the median of the seconds that a window will take."""
+    loads = {(task.stage, task.model): task.load for task in window.tasks}
+    return total([start, *loads.values(), *(task.seconds for task in window.tasks)]).p50
+
+
+def _alone(plan: GpuPlan, start: Seconds) -> int:
+    """Give the seconds of a window that holds nothing but this asset's next run."""
+    run = plan.runs[0]
+    return math.ceil(start.p90) + sum(_loads(run).values()) + _whole_seconds(run)
+
+
+def _next_reset(allowance: Allowance, opened: datetime) -> datetime | None:
+    """Say when an allowance that is first used at `opened` comes back."""
+    if allowance.reset == "midnight":
+        return opened.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+    return opened + DAY if allowance.reset == "first_use" else None
