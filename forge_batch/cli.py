@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     _batch_commands(add)
     _authoring_commands(add)
     _machine_commands(add)
+    _picture_commands(add)
     return top
 
 
@@ -193,6 +194,31 @@ def _machine_commands(add: Add) -> None:
     vendor.add_argument("--from", metavar="DIR", type=Path, dest="mirror", help="take OWNER/NAME/ below DIR instead of the hub")
     vendor.add_argument("--optional", action="store_true", help="fetch optional weights as well")
     vendor.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+
+
+def _picture_commands(add: Add) -> None:
+    """Describe what shows a package to people."""
+    render = add(
+        "render", _render, "draw a package: a turntable, and the input pictures over the result, as PNG",
+        "  forge-batch render exports/horse/export_Horse_UE5.zip\n"
+        "  forge-batch render exports/horse/export_Horse_WEB.zip --out pictures/ --frames 72 --size 1024",
+    )  # fmt: skip
+    render.add_argument("package", metavar="PACKAGE.zip", type=Path)
+    render.add_argument("--out", metavar="DIR", type=Path, help="where the pictures go (default: PACKAGE_render/)")
+    render.add_argument("--frames", metavar="N", type=_number(1, 360), default=24, help="pictures of a full turn (default: 24)")
+    render.add_argument("--size", metavar="PX", type=_number(64, 4096), default=512, help="their edge in pixels (default: 512)")
+    _content(render)
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    """Read a whole number within bounds."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    return read
 
 
 def _content(command: argparse.ArgumentParser) -> None:
@@ -438,6 +464,14 @@ def _vendor(options: argparse.Namespace) -> int:
     document = vendor(options.action, options.names, options.mirror, optional=options.optional, say=_complain)
     _print_json(document) if options.json else print(vendor_text(document))
     return FINE if document["ok"] else FAILED
+
+
+def _render(options: argparse.Namespace) -> int:
+    from forge_batch.render_package import render_package
+
+    for path in render_package(options.package, options.content, options.out, options.frames, options.size):
+        print(path)
+    return FINE
 
 
 def _print_json(document: Any) -> None:

@@ -23,6 +23,7 @@ from forge_batch.layers import expand, merge, origins, places
 from forge_batch.manifest_model import Manifest, ManifestDocument, clean_name, manifest_model, name_fault, title
 from forge_batch.manifest_schema import document, reference_markdown, schema
 from forge_batch.migrations import MIGRATIONS, Migration, migrate
+from forge_batch.name_clashes import without_clashes
 from forge_batch.presets import DEFAULT, Presets
 from forge_batch.project import ProjectFile, read_project
 from forge_batch.stage import StageParams, Switchable
@@ -87,7 +88,8 @@ def load_manifests(content: Path) -> Manifests:
         except ManifestError as error:
             problems += error.problems
     unique, doubles = _without_doubles(manifests)
-    problems += doubles
+    unique, shared = without_clashes(unique)
+    problems += [*doubles, *shared]
     for manifest in unique:
         problems += manifest.warnings
     return Manifests(sorted(unique, key=lambda manifest: manifest.asset), sorted(set(problems)))

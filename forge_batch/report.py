@@ -16,7 +16,7 @@ from forge_batch.gate_text import HEAD, gate_rows, verdict
 from forge_batch.gates import Gate
 from forge_batch.jobs import Failure, Job
 from forge_batch.ops.document import Document
-from forge_batch.packages.names import package_name
+from forge_batch.packages.names import packages_in
 from forge_batch.plan import Plan
 from forge_batch.problem_text import problems_json, problems_text
 
@@ -40,7 +40,7 @@ class AssetReport:
 
     Attributes:
         state: `done` worked and finished, `failed`, `waiting`, or `skipped`: nothing was left to do.
-        package: Path of the package relative to the content folder, if there is one.
+        package: Path of the package relative to the content folder, if there is one; of the first engine's if there are more.
         report: Path of the HTML report relative to the content folder.
         seconds: Wall seconds of the stages that ran in this run.
         gpu_seconds: Those that count against an allowance.
@@ -70,10 +70,11 @@ class AssetReport:
                 )
             )
         published = job.published == plan.last.key and job.failure is None
+        packages = list(packages_in(plan.asset, job.records[plan.last.key])) if published else []
         return cls(
             plan.asset,
             "done" if published else "failed",
-            f"exports/{plan.asset}/{package_name(plan.asset, 'ue5')}" if published else None,
+            f"exports/{plan.asset}/{packages[0]}" if packages else None,
             f"exports/{plan.asset}/report.html",
             round(sum(record.seconds for record in records), 2),
             round(sum(record.gpu_seconds for record in records), 2),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from forge_batch.artifacts import MANIFEST, PACKAGE, PREVIEW
+from forge_batch.artifacts import MANIFEST, PREVIEW
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
 from forge_batch.estimate import Estimator
@@ -20,7 +20,7 @@ from forge_batch.executors.contract import Chain, Event, Executor, Finished, Tas
 from forge_batch.intake import Intake, take_in
 from forge_batch.jobs import Failure
 from forge_batch.manifest import name_fault
-from forge_batch.packages.names import package_name
+from forge_batch.packages.names import packages_in
 from forge_batch.plan import Plan
 from forge_batch.report import AssetReport, Report, write_asset_report
 from forge_batch.standing import Standing, look_up, refused, standing, write_status
@@ -159,8 +159,8 @@ def _closed(content: ContentRepo, entry: Standing) -> AssetReport:
     try:
         if entry.wanted and entry.job.done(last) and entry.job.published != last:
             folder = content.task_folder(last)
-            files = {package_name(entry.plan.asset, "ue5"): folder / PACKAGE.filename, "preview.png": folder / PREVIEW.filename}
-            content.publish(entry.plan.asset, files)
+            made = {**packages_in(entry.plan.asset, entry.job.records[last]), "preview.png": PREVIEW.filename}
+            content.publish(entry.plan.asset, {name: folder / file for name, file in made.items()})
             entry.job = replace(entry.job, published=last, failure=None, since="")
             worked = True
         if worked and entry.wanted:

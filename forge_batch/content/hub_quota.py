@@ -20,14 +20,15 @@ def read_quota(token: str, endpoint: str = "https://huggingface.co") -> Reading 
     Returns:
         What it said; None if it did not answer, or with something else: then the ledger must do.
     """
-    from huggingface_hub.utils import get_session, httpx  # noqa: PLC0415 - only where there is a token
+    import httpx2
+    from huggingface_hub import get_session
 
     now = datetime.now(UTC)
     try:
         answer = get_session().get(f"{endpoint}{PATH}", headers={"Authorization": f"Bearer {token}"}, timeout=10)
         answer.raise_for_status()
         return _reading(answer.json(), now)
-    except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError):
+    except (httpx2.HTTPError, OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -36,7 +36,8 @@ def run_task(spec: TaskSpec, progress: Callable[[float, str], None]) -> TaskReco
     try:
         folder.mkdir(parents=True)
         metrics = _run_stage(spec, folder, progress)
-        outputs = tuple(_artifact(slot.name, folder / slot.filename) for slot in BY_NAME[spec.stage].outputs)
+        paths = [(slot.name, folder / slot.filename) for slot in BY_NAME[spec.stage].outputs]
+        outputs = tuple(_artifact(name, path) for name, path in paths if path.exists())
         seconds = round(time.monotonic() - start, 3)
         loading = float(metrics.pop("load_seconds", 0.0))
         gpu = gpu_name() if spec.device == "gpu" else ""
@@ -60,7 +61,8 @@ def _run_stage(spec: TaskSpec, folder: Path, progress: Callable[[float, str], No
     metrics = stage.run(StageContext(spec.asset, params, spec.seed, spec.images, inputs, folder, progress))
     written = {path.name for path in folder.iterdir()}
     declared = {slot.filename for slot in stage.outputs}
-    if written != declared:
+    needed = {slot.filename for slot in stage.outputs if slot.required}
+    if not needed <= written <= declared:
         raise RuntimeError(f"stage {stage.name} wrote {sorted(written)} but declares {sorted(declared)}")
     json.dumps(metrics, allow_nan=False)
     return metrics
