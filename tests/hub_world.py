@@ -70,7 +70,7 @@ def dangling(commit: Commit) -> list[str]:
         if path.startswith("state/jobs/"):
             job = json.loads(blob.data)
             packages = [one for one in commit.files if one.startswith(f"exports/{job['asset']}/export_")]
-            if job["published"] and [commit.files[one].data for one in packages] != [f"package {job['published']}".encode()]:
+            if job["published"] and [commit.files[one].data for one in packages] != [f"package_ue5 {job['published']}".encode()]:
                 missing.append(f"{path}: package {job['published']}")
         if path == "state/status.json":
             said = [asset["package"] for asset in json.loads(blob.data)["assets"] if asset["package"]]

@@ -655,6 +655,26 @@ def test_no_secret_is_written_anywhere(hub: HubServer, tmp_path: Path, capfd: py
         assert not any(secret in blob.data for blob in commit.files.values())
 
 
+def test_the_ledger_only_grows(hub: HubServer, tmp_path: Path) -> None:
+    """What the executor appends is committed; lines that a killed run left on this disk are kept beside those of the repo."""
+
+    class Spender(FakeExecutor):
+        def run(self, chains):  # type: ignore[no-untyped-def]
+            with (content.home / "state" / "ledger.jsonl").open("a") as file:
+                file.write(f'{{"spent": {len(self.ran)}}}\n')
+            yield from super().run(chains)
+
+    repo = repo_with(hub, tmp_path, "crate")
+    content = opened(hub, tmp_path / "disk")
+    go(content, Spender())
+    assert repo.text("state/ledger.jsonl") == '{"spent": 0}\n'
+    with (content.home / "state" / "ledger.jsonl").open("a") as file:
+        file.write('{"reserved": 7}\n')  # and then a power cut
+    repo.put({**wish("lamp", tmp_path, seed=5), "state/ledger.jsonl": '{"spent": 0}\n{"elsewhere": 1}\n'})
+    go(opened(hub, tmp_path / "disk"))
+    assert repo.text("state/ledger.jsonl") == '{"spent": 0}\n{"elsewhere": 1}\n{"reserved": 7}\n'
+
+
 def test_the_state_may_be_deleted(hub: HubServer, tmp_path: Path) -> None:
     """A user who deletes state/ and cache/ in the repo costs work, and nothing else."""
     repo = repo_with(hub, tmp_path, "crate")

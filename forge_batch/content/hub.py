@@ -17,7 +17,7 @@ from forge_batch.content import lease as leases
 from forge_batch.content.hub_copy import RACES, WorkingCopy
 from forge_batch.content.hub_errors import ConflictError, VanishedError
 from forge_batch.content.hub_options import HubOptions
-from forge_batch.content.hub_place import STATUS, place_state, sweep_old_roots
+from forge_batch.content.hub_place import LEDGER, STATUS, place_state, sweep_old_roots
 from forge_batch.content.lease import Lease, with_runner
 from forge_batch.content.local import RECORD, replace_file
 from forge_batch.content.outbox import Batch, Outbox
@@ -166,6 +166,12 @@ class HubContent(WorkingCopy):
             path = f"exports/{asset}/{name}"
             self._outbox.note(path, path in self._tree.files and self._tree.files[path].is_file(self.home / path))
 
+    def _note_ledger(self) -> None:
+        """Take up what was appended to the ledger; the executor writes it line by line, not through `write`."""
+        if (place := self.home / LEDGER).is_file():
+            entry = self._tree.files.get(LEDGER)
+            self._outbox.note(LEDGER, entry is not None and entry.is_file(place))
+
     def withdraw(self, asset: str) -> None:
         self._outbox.withdraw(asset)
         with contextlib.suppress(VanishedError):
@@ -183,6 +189,7 @@ class HubContent(WorkingCopy):
         with self._turn:
             if self._lost:
                 raise self._lost
+            self._note_ledger()
             if not self._nonce and not self._outbox.files:
                 return True
             for race in range(RACES):
@@ -204,6 +211,7 @@ class HubContent(WorkingCopy):
         """Commit what is finished and give the lease back, after a fault."""
         with self._turn:
             if self._nonce and not self._lost:
+                self._note_ledger()
                 if self.root.name != self._tree.user_digest:  # nobody is left to plan again
                     self._outbox.only_cache()
                 self._put("stop", self._outbox, self._lease, self._lease.released())

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from forge_batch.content.hub_client import HubClient
 from forge_batch.content.hub_errors import VanishedError
-from forge_batch.content.local import RECORD, writing
+from forge_batch.content.local import RECORD, replace_file, writing
 from forge_batch.content.repo_tree import Entry, Tree
 
 SEEN = "seen"
 STATUS = ("state/status.json", "state/STATUS.md")
+LEDGER = "state/ledger.jsonl"
 KEEP_SECONDS = 3600.0  # others on this machine may still read a folder that is out of date
 
 
@@ -69,16 +70,19 @@ def sweep_old_roots(home: Path, tree: Tree) -> None:
 def place_state(client: HubClient, tree: Tree, home: Path, keep: Collection[str]) -> None:
     """Bring state/ to what the repo says, but for `keep`: what was written here and is not committed yet.
 
-    The status files stay away: the runner makes them, and they differ from what it commits by lines about the runner.
+    The status files stay away: the runner makes them, and they differ from what it commits by lines about the runner. The
+    ledger only grows: lines that a killed run left here are kept, so that no second that was spent is forgotten.
     """
     wanted = {path: entry for path, entry in tree.below("state") if path not in STATUS and path not in keep}
     changed = {path: entry for path, entry in wanted.items() if not entry.is_file(home / path)}
     for path, source in client.download(tree.sha, changed).items():
-        with writing(home / path):
-            part = home / f"{path}.part"
-            part.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, part)
-            part.replace(home / path)
+        data = source.read_bytes()
+        if path == LEDGER and (home / path).is_file():
+            lines = data.splitlines(keepends=True)
+            data = b"".join(
+                [*lines, *(line for line in (home / path).read_bytes().splitlines(keepends=True) if line not in lines)]
+            )
+        replace_file(home / path, data)
     for place in (home / "state" / "jobs").glob("*.json"):
         path = place.relative_to(home).as_posix()
         if path not in wanted and path not in keep:

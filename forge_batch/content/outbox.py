@@ -77,8 +77,8 @@ class Outbox:
             self.operations.pop(path, None)
 
     def only_cache(self) -> None:
-        """Forget everything but what GPU tasks made."""
-        for path in [path for path in self.files if not path.startswith("cache/")]:
+        """Forget everything but what GPU tasks made, and what they cost."""
+        for path in [path for path in self.files if not path.startswith(("cache/", "state/ledger"))]:
             self.files.pop(path)
 
     def clear(self) -> None:
