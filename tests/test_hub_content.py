@@ -22,6 +22,7 @@ from forge_batch.errors import ContentError
 from forge_batch.image_sets import VIEWS
 from forge_batch.intake import take_in
 from forge_batch.jobs import Failure
+from forge_batch.picture_checks import CACHE
 from forge_batch.standing import plans, standing
 from tests.fakes import LEAST, FakeExecutor, Killed
 from tests.hub_server import OWNER_TOKEN, READER_TOKEN, HubServer
@@ -83,11 +84,13 @@ def test_only_what_changed_is_brought(hub: HubServer, tmp_path: Path) -> None:
     repo = repo_with(hub, tmp_path, "crate", "lamp", "chair")
     content = opened(hub, tmp_path / "disk")
     old = content.root
+    take_in(old)
     inode = (old / "inbox" / "lamp" / "front.png").stat().st_ino
     repo.put({"manifests/crate.yaml": LEAST + "seed: 9\n", "manifests/chair.yaml": None, "inbox/chair/front.png": None})
     with hub.counting() as requests:
         content.sync()
     assert {path.rsplit("/", 1)[1] for method, path in requests if "/resolve/" in path} == {"crate.yaml"}
+    assert (content.root / CACHE).read_bytes() == (old / CACHE).read_bytes(), "pictures that were seen are not looked at again"
     assert not (content.root / "inbox" / "chair" / "front.png").exists()
     assert (content.root / "inbox" / "lamp" / "front.png").stat().st_ino == inode
     assert (old / "inbox" / "chair" / "front.png").is_file(), "tasks of a running batch may still read it"

@@ -34,6 +34,8 @@ def place_user_files(client: HubClient, tree: Tree, home: Path, before: Tree) ->
     Raises:
         VanishedError: The commit is not there any more.
     """
+    from forge_batch.picture_checks import CACHE  # decodes images; not every command needs it
+
     root = user_root(home, tree)
     if root.is_dir():
         return root
@@ -50,6 +52,8 @@ def place_user_files(client: HubClient, tree: Tree, home: Path, before: Tree) ->
             (part / name).mkdir(parents=True, exist_ok=True)
         for path, source in sources.items():
             _link(source, part / path)
+        if (old_root / CACHE).is_file():  # what was seen of pictures that are still there
+            replace_file(part / CACHE, (old_root / CACHE).read_bytes())
         try:
             part.rename(root)
         except OSError:
