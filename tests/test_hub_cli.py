@@ -147,6 +147,12 @@ def test_push_finds_pictures_that_a_manifest_lists(hub: HubServer, tmp_path: Pat
 @pytest.mark.parametrize(
     ("token", "words", "said"),
     [
+        (
+            "",
+            ("init", "--hub", "me/new"),
+            "no token was given for hf://datasets/me/new: set HF_TOKEN to a token with the scope",
+        ),
+        (READER_TOKEN, ("init", "--hub", "me/new"), "the token may not do this"),
         ("", ("validate",), "is private and no token was given"),
         ("", ("run",), "set HF_TOKEN to a token with the scope `Read access to contents of selected repos`"),
         (READER_TOKEN, ("push",), "set HF_TOKEN to a token with the scope `Write access to contents of selected repos`"),
@@ -157,7 +163,8 @@ def test_tokens_are_asked_for_by_scope(
 ) -> None:
     """Exit 1 and one line with the scope, no traceback."""
     repo_with(hub, tmp_path, "crate")
-    done = forge(hub, tmp_path / "home", *words, *([chair] if words == ("push",) else []), "--content", ADDRESS, token=token)
+    more = [] if words[0] == "init" else [*([chair] if words == ("push",) else []), "--content", ADDRESS]
+    done = forge(hub, tmp_path / "home", *words, *more, token=token)
     assert (done.returncode, said in done.stderr) == (1, True), done.stderr
     assert len(done.stderr.splitlines()) == 1
 

@@ -452,7 +452,7 @@ def test_a_runner_that_was_taken_for_dead_stops(hub: HubServer, tmp_path: Path) 
 
 
 def test_the_heart_beats_while_a_task_is_silent(hub: HubServer, tmp_path: Path) -> None:
-    """A task of many heartbeats that says nothing does not cost the lease."""
+    """A task of many heartbeats that says nothing does not cost the lease; STATUS.md says what is worked on meanwhile."""
     repo = repo_with(hub, tmp_path, "crate")
 
     class Silent(FakeExecutor):
@@ -461,10 +461,14 @@ def test_the_heart_beats_while_a_task_is_silent(hub: HubServer, tmp_path: Path) 
                 time.sleep(1.5)
             return super()._work(task)
 
-    go(opened(hub, tmp_path / "disk", heartbeat=0.4), Silent())
+    content = opened(hub, tmp_path / "disk", heartbeat=0.4)
+    go(content)
+    repo.put({"manifests/crate.yaml": LEAST + "seed: 9\n"})
+    go(content, Silent())
     beats = [commit for commit in repo.commits if commit.title.startswith("[forge] heartbeat")]
     assert len(beats) >= 2
-    assert "`one` is at work on crate" not in beats[-1].files.get("state/STATUS.md", Blob(b"", lfs=False)).data.decode()
+    assert "`one` is at work on crate since" in beats[-1].files["state/STATUS.md"].data.decode()
+    assert "`one` is idle" in repo.text("state/STATUS.md")
     assert_sound(repo)
 
 

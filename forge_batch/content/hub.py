@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import secrets
 import threading
 import time
@@ -120,7 +121,7 @@ class HubContent(WorkingCopy):
                 return False
             wish = self._claim(assets)
             try:
-                self._put("begin", Outbox(self.home), wish, wish, spare=1)
+                self._put("begin", Outbox(self.home), wish, wish, spare=self._spare)
             except ConflictError:  # be it a user or another runner: what was planned may be done or unwanted
                 self._pause(0)
                 self.sync()
@@ -130,6 +131,12 @@ class HubContent(WorkingCopy):
             for key in reads:
                 self._outbox.use(key, self._now())
             return self._bring(reads)
+
+    @property
+    def _spare(self) -> int:
+        """How many of an hour's commits a window leaves when it begins: for its end, and for an hour of heartbeats."""
+        beats = math.ceil(leases.HOUR / max(self.options.heartbeat, 60.0))
+        return min(1 + beats, self.options.commits_per_hour // 2)
 
     def _moved(self) -> bool:
         """Bring `root` up to date and say whether that was needed."""

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forge_batch.content.hub_errors import (
+    WRITE,
     ConflictError,
     DamagedError,
     VanishedError,
@@ -194,6 +195,8 @@ class HubClient:
 
     def create(self) -> bool:
         """Make the repo, private; False if there is one already."""
+        if not self._has_token:
+            raise ContentError(f"no token was given for hf://datasets/{self.repo}", f"set HF_TOKEN to {WRITE}")
 
         def call() -> bool:
             try:
