@@ -321,7 +321,17 @@ def test_results_come_before_the_state_in_large_batches(hub: HubServer, tmp_path
     repo = repo_with(hub, tmp_path, *(f"asset_{number}" for number in range(45)))
     go(opened(hub, tmp_path / "disk"))
     assert len(repo.commits) > 4
-    assert max(len(after.files) - len(before.files) for before, after in itertools.pairwise(repo.commits[1:])) <= 405
+    assert max(len(after.files) - len(before.files) for before, after in itertools.pairwise(repo.commits[1:])) <= 205
+    assert_sound(repo)
+
+
+def test_one_asset_can_be_asked_for(hub: HubServer, tmp_path: Path) -> None:
+    """Only that one is made; the status speaks of all, and what the others need stays in cache/."""
+    repo = repo_with(hub, tmp_path, "crate", "lamp")
+    content = opened(hub, tmp_path / "disk")
+    assert states(go(content, asset="lamp")) == {"lamp": "done"}
+    assert "| crate | waiting |" in repo.text("state/STATUS.md")
+    assert not repo.below("exports/crate")
     assert_sound(repo)
 
 
