@@ -92,20 +92,14 @@ def _look_at(manifests: Sequence[Manifest], root: Path, *, whole: bool) -> tuple
     """Check and hash the images of manifests, those of all of them at once."""
     from forge_batch.picture_checks import check_pictures  # noqa: PLC0415 - decodes images; not every command needs it
 
-    found: list[tuple[Manifest, dict[str, Path]]] = []
+    checked = check_pictures(root, [manifest.files for manifest in manifests], whole=whole)
     problems: list[Problem] = []
-    for manifest in manifests:
-        try:
-            found.append((manifest, manifest.image_paths(root)))
-        except ManifestError as error:
-            problems += error.problems
-    checked = check_pictures(root, [paths for _, paths in found], whole=whole)
     orders = []
-    for (manifest, paths), result in zip(found, checked, strict=True):
+    for manifest, result in zip(manifests, checked, strict=True):
         problems += [_placed(problem, manifest) for problem in result.problems]
         problems += density_advice(manifest.resolved(), result.extents, manifest.place_of)
         if not any(problem.severity == "error" for problem in result.problems):
-            images = {name: InputImage(path, result.hashes[name]) for name, path in paths.items()}
+            images = {name: InputImage(path, result.hashes[name]) for name, path in manifest.files.items()}
             orders.append(Order(manifest, images))
     return orders, problems
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from forge_batch.advice import advise
 from forge_batch.errors import ManifestError, Problem
 from forge_batch.field_errors import problems_of
-from forge_batch.image_sets import find_images, images_form
+from forge_batch.image_sets import ImageSet, find_images, images_form
 from forge_batch.layers import expand, merge, origins, places
 from forge_batch.manifest_model import Manifest, ManifestDocument, clean_name, manifest_model, name_fault, title
 from forge_batch.manifest_schema import document, reference_markdown, schema
@@ -199,11 +199,13 @@ class _Reading:
             problems += [problem for problem in problems_of(error, merged, document()) if not _said(problem, problems)]
         images = _entry(merged, "images")
         sound = images is not None and images.value.usable and not any(found.field.startswith("images") for found in problems)
+        looked = ImageSet()
         if images is not None and sound and self.inbox_of is not None:
-            problems += find_images(images.value, self.inbox_of).problems
+            looked = find_images(images.value, self.inbox_of)
+            problems += looked.problems
         if any(problem.severity == "error" for problem in problems):
             raise ManifestError(sorted(set(problems)))
-        return self._annotate(manifest, merged, file, problems)
+        return self._annotate(manifest, merged, file, problems).seen(looked.paths)
 
     def _annotate(self, manifest: Manifest, merged: Value, file: str, warnings: Sequence[Problem]) -> Manifest:
         """Attach what a Manifest knows besides its values: the file, places, origins and warnings."""

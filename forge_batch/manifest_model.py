@@ -70,6 +70,7 @@ class Manifest(BaseModel):
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _asset_place: tuple[int, int] = PrivateAttr(default=(0, 0))
     _places: Mapping[str, Place] = PrivateAttr(default_factory=dict)
+    _seen: dict[str, Path] = PrivateAttr(default_factory=dict)
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @field_validator("forge", mode="before")
@@ -128,6 +129,16 @@ class Manifest(BaseModel):
         self._warnings, self._places = tuple(warnings), dict(places)
         self._file, self._asset_place, self._images, self._origins = file, asset_place, images, dict(origins)
         return self
+
+    def seen(self, files: Mapping[str, Path]) -> Self:
+        """Keep the files that were found while the manifest was loaded; for the loader, once."""
+        self._seen = dict(files)
+        return self
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The images as they were found when the manifest was loaded, in the form of `image_paths`; empty if nobody looked."""
+        return MappingProxyType(self._seen)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

@@ -126,13 +126,13 @@ def measure_picture(image: UInt8[np.ndarray, "h w c"]) -> PictureFacts:
     height, width = image.shape[:2]
     subject = find_subject(image)
     if subject is None:
-        return PictureFacts(width=width, height=height, steepness=measure_sharpness(image, cut_out=False).steepness)
-    cut_out = subject.kind == "alpha"
-    mask = cv2.compare(cv2.extractChannel(image, 3), COVERED - 1, cv2.CMP_GT) if cut_out else subject.mask.astype(np.uint8)
-    box = _scaled(cv2.boundingRect(mask), subject.mask.shape if not cut_out else (height, width), (height, width))
+        return PictureFacts(width=width, height=height, steepness=measure_sharpness(image).steepness)
+    alpha = cv2.extractChannel(image, 3) if subject.kind == "alpha" else None
+    mask = subject.mask.astype(np.uint8) if alpha is None else cv2.compare(alpha, COVERED - 1, cv2.CMP_GT)
+    box = _scaled(cv2.boundingRect(mask), mask.shape, (height, width))
     left, top, wide, high = box
-    around = image[max(0, top - _MARGIN) : top + high + _MARGIN, max(0, left - _MARGIN) : left + wide + _MARGIN]
-    steepness, outline = measure_sharpness(around, cut_out)
+    around = np.s_[max(0, top - _MARGIN) : top + high + _MARGIN, max(0, left - _MARGIN) : left + wide + _MARGIN]
+    steepness, outline = measure_sharpness(image[around], None if alpha is None else alpha[around])
     subjects, second = count_subjects(subject.mask, _PART) if subject.contrast >= _CLEAR else (1, 0.0)
     return PictureFacts(
         width=width,
@@ -145,7 +145,7 @@ def measure_picture(image: UInt8[np.ndarray, "h w c"]) -> PictureFacts:
         shadow=shadow_share(subject),
         subjects=subjects,
         second=second,
-        rim=rim_color_gap(around) if cut_out else None,
+        rim=None if alpha is None else rim_color_gap(image[around], alpha[around]),
         silhouette=_silhouette(subject.mask),
     )
 

@@ -14,18 +14,19 @@ SOLID = 250  # alpha from which a pixel keeps its own colour
 _DEPTHS = (0, 3, 6)  # pixels inside the outline
 
 
-def rim_color_gap(image: UInt8[np.ndarray, "h w 4"]) -> tuple[int, int, int] | None:
+def rim_color_gap(image: UInt8[np.ndarray, "h w 4"], alpha: UInt8[np.ndarray, "h w"]) -> tuple[int, int, int] | None:
     """Give how far the solid rim's mean colour lies from that three pixels further in.
 
     Where the colour goes on changing from three to six pixels in, that much is a shade of the object and is taken off.
 
     Args:
-        image: sRGB, straight alpha, cropped to the subject.
+        image: sRGB, cropped to the subject.
+        alpha: Its straight alpha.
 
     Returns:
         Red, green and blue in levels, -255 to 255; None where the rings are too short to say.
     """
-    solid = cv2.compare(cv2.extractChannel(image, 3), SOLID - 1, cv2.CMP_GT)
+    solid = cv2.compare(alpha, SOLID - 1, cv2.CMP_GT)
     kernel = np.ones((3, 3), np.uint8)
     colors = []
     for depth in range(_DEPTHS[-1] + 1):

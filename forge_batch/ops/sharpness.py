@@ -31,22 +31,20 @@ class Sharpness(NamedTuple):
     outline: float | None
 
 
-def measure_sharpness(image: UInt8[np.ndarray, "h w c"], cut_out: bool) -> Sharpness:
+def measure_sharpness(image: UInt8[np.ndarray, "h w c"], alpha: UInt8[np.ndarray, "h w"] | None = None) -> Sharpness:
     """Measure a picture that has been cropped to its subject.
 
     Args:
-        image: sRGB with 3 channels, or 4 with straight alpha.
-        cut_out: Whether alpha tells where the subject is; else all of the picture is looked at.
+        image: sRGB; a fourth channel is not looked at.
+        alpha: Where the subject is; None looks at all of the picture.
     """
     longest = max(image.shape[:2])
     if longest > LARGEST * 1.4:
         size = tuple(max(1, round(edge * LARGEST / longest)) for edge in image.shape[1::-1])
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        alpha = None if alpha is None else np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA))
     gray = cv2.cvtColor(image, cv2.COLOR_RGBA2GRAY if image.shape[2] == 4 else cv2.COLOR_RGB2GRAY)
-    if not cut_out:
-        return Sharpness(_steepness(gray, None), None)
-    alpha = np.ascontiguousarray(image[..., 3])
-    return Sharpness(_steepness(gray, alpha), _outline(alpha))
+    return Sharpness(_steepness(gray, alpha), None if alpha is None else _outline(alpha))
 
 
 def edge_width(steepness: float) -> float:

@@ -49,7 +49,12 @@ class Params(StageParams):
     """Say for which engines, and how things are named."""
 
     engines: list[EngineName] = Field(
-        default=["ue5"], min_length=1, max_length=5, description="Engines to make packages for, one zip each."
+        default=["ue5"],
+        min_length=1,
+        max_length=5,
+        description="Engines to make packages for, one zip each.",
+        examples=[["ue5"], ["ue5", "web"]],
+        json_schema_extra={"uniqueItems": True},
     )
     naming: str = Field(
         default="epic",
@@ -60,12 +65,15 @@ class Params(StageParams):
     lightmap_resolution: Literal[64, 128, 256, 512, 1024, 2048] | None = Field(
         default=None,
         description="Texels of a lightmap's edge: makes a second UV set for baked light, in which nothing overlaps.",
+        examples=[128],
     )
     sockets: dict[SocketName, Annotated[list[Centimetres], Field(min_length=3, max_length=3)]] = Field(
         default_factory=dict,
         max_length=64,
         description="Places to attach things to, by name: [X, Y, Z] from the pivot in centimetres and Unreal's axes (X front, "
         "Y right, Z up), whatever the engine.",
+        examples=[{"Grip": [10, 0, 55]}],
+        json_schema_extra={"default": {}},
     )
     nanite: Literal["auto", "on", "off"] = Field(
         default="auto",
