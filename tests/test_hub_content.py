@@ -169,6 +169,18 @@ def test_a_user_commit_in_the_middle_of_a_window_survives(hub: HubServer, tmp_pa
     assert_sound(repo)
 
 
+def test_a_lost_race_costs_no_upload(hub: HubServer, tmp_path: Path) -> None:
+    """Users commit something else at every try of the runner's last commit: the zips go up once, the commit is tried again."""
+    repo = repo_with(hub, tmp_path, "crate")
+    hub.fault("before", "POST", "/commit/", skip=1, times=4, act=lambda: repo.put({"notes.txt": str(len(repo.commits))}))
+    with hub.counting() as requests:
+        assert states(go(opened(hub, tmp_path / "disk"))) == {"crate": "done"}
+    assert sum(path.endswith("/objects/batch") for _, path in requests) == 1
+    assert sum("/commit/" in path for _, path in requests) == 6
+    assert len(exports_of(repo, "crate")) == 1
+    assert_sound(repo)
+
+
 def test_users_who_commit_before_the_window_are_heard(hub: HubServer, tmp_path: Path) -> None:
     """A commit between planning and the window's first commit makes the runner plan again."""
     repo = repo_with(hub, tmp_path, "crate")
