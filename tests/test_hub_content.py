@@ -194,6 +194,9 @@ def test_a_manifest_that_is_deleted_in_the_middle(hub: HubServer, tmp_path: Path
     repo = repo_with(hub, tmp_path, "crate", "lamp")
     hub.fault("before", "POST", "/commit/", skip=1, act=lambda: repo.put({"manifests/lamp.yaml": None}))
     assert states(go(opened(hub, tmp_path / "disk"))) == {"crate": "done"}
+    count = len(repo.commits)
+    assert states(go(opened(hub, tmp_path / "disk"))) == {"crate": "skipped"}
+    assert len(repo.commits) == count
     assert not repo.below("exports/lamp")
     assert "state/jobs/lamp.json" not in repo.head.files
     assert repo.below("exports/crate")
@@ -368,6 +371,24 @@ def test_a_crash_costs_what_was_not_committed(hub: HubServer, tmp_path: Path) ->
     executor.die_after = None
     assert states(go(opened(hub, tmp_path / "disk"), executor)) == {"crate": "done"}
     assert len(executor.ran) == len(set(executor.ran))
+    assert_sound(repo)
+
+
+def test_a_failure_outlives_a_crash(hub: HubServer, tmp_path: Path) -> None:
+    """A GPU stage that failed for a lasting reason is not paid again after a power cut; the next run tells the repo of it."""
+    repo = repo_with(hub, tmp_path, "crate", "lamp")
+    go(opened(hub, tmp_path / "disk"), FakeExecutor({("crate", "clean"): Failure("worker", "killed")}), asset="crate")
+    no = Failure("gate", "the mesh is a blob")
+    dying = FakeExecutor({("crate", "clean"): no, ("lamp", "generate"): no}, die_after=3)
+    with pytest.raises(Killed):
+        go(opened(hub, tmp_path / "disk"), dying)
+    assert dying.ran[0] == ("crate", "clean")
+    assert ("lamp", "generate") in dying.ran
+    again = FakeExecutor()
+    assert states(go(opened(hub, tmp_path / "disk"), again)) == {"crate": "failed", "lamp": "failed"}
+    assert again.ran == []
+    assert "the mesh is a blob" in repo.text("state/jobs/crate.json")
+    assert states(standing(opened(hub, tmp_path / "elsewhere"))) == {"crate": "failed", "lamp": "failed"}
     assert_sound(repo)
 
 

@@ -181,6 +181,7 @@ class HubContent(WorkingCopy):
 
     def withdraw(self, asset: str) -> None:
         self._outbox.withdraw(asset)
+        (self.home / "state" / "jobs" / f"{asset}.json").unlink(missing_ok=True)
         with contextlib.suppress(VanishedError):
             place_state(self.client, self._tree, self.home, self._outbox.files)
 
