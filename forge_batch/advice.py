@@ -27,14 +27,19 @@ def advise(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> 
 
 
 def licence_advice(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> list[Problem]:
-    """Warn of a generator whose licence does not allow what forge.yaml says the project does."""
+    """Say that a generator's licence does not allow what forge.yaml says the project does.
+
+    Where the licence does not hold at all, or nobody said where the project is, it is an error: neither the model nor its
+    results may be used there.
+    """
     info = CATALOG[manifest["generate"]["backend"]]
     fault = licence_fault(info, project)
     if not fault:
         return []
     others = [other.name for other in CATALOG.values() if not licence_fault(other, project)]
     hint = f"write {' or '.join(others)}, or correct project: in forge.yaml"
-    return [place_of("generate.backend").problem("generate.backend", "licence", fault, hint, "warning")]
+    severity = "error" if info.excluded and (project.territory is None or project.territory in info.excluded) else "warning"
+    return [place_of("generate.backend").problem("generate.backend", "licence", fault, hint, severity)]
 
 
 def licence_fault(info: BackendInfo, project: Project) -> str:

@@ -217,6 +217,8 @@ class _Reading:
             where |= _implied(name, params, where, resolved[name])
         advice = advise(resolved, self.project.project, lambda field: _place_of(field, merged, file))
         warnings = [*warnings, *_idle_options(manifest, merged, file), *advice]
+        if any(problem.severity == "error" for problem in advice):
+            raise ManifestError(sorted(set(warnings)))
         return manifest.read_from(file, (place.line, place.column), images.value, where, warnings)
 
     def _merge(self, tree: Value) -> tuple[Value, list[Problem]]:

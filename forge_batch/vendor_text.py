@@ -13,7 +13,7 @@ from forge_batch.backends.vendored.pins import VENDOR, Package, load_pins, packa
 from forge_batch.backends.vendored.readiness import lacks_gpu
 from forge_batch.backends.vendored.store import fetch, read_record, verify
 from forge_batch.errors import BackendUnavailable
-from forge_batch.text_table import table
+from forge_batch.plain_text import table
 
 
 def vendor(

@@ -6,6 +6,7 @@ import pytest
 
 from forge_batch.advice import licence_fault
 from forge_batch.backends.contract import BackendInfo
+from forge_batch.errors import ManifestError
 from forge_batch.manifest import parse_manifest
 from forge_batch.presets import built_in_names
 from forge_batch.project import Project
@@ -15,16 +16,20 @@ RESEARCH = BackendInfo("toy", "1", "Some Research License", commercial=False, te
 
 
 def warnings(text: str, folder: Path, project: str = "") -> list[str]:
-    """Give the warnings of a manifest in a content folder with this forge.yaml."""
+    """Give the advice on a manifest in a content folder with this forge.yaml: warnings, or the errors that refuse it."""
     (folder / "forge.yaml").write_text(project)
-    return [str(problem) for problem in parse_manifest(LEAST + text, folder, "crate.yaml").warnings]
+    try:
+        found = parse_manifest(LEAST + text, folder, "crate.yaml").warnings
+    except ManifestError as error:
+        found = tuple(error.problems)
+    return [str(problem) for problem in found]
 
 
-def test_a_licence_that_does_not_hold_where_the_project_is_is_warned_of(tmp_path: Path) -> None:
+def test_a_licence_that_does_not_hold_where_the_project_is_refuses_the_manifest(tmp_path: Path) -> None:
     """Hunyuan3D in Germany: which licence, why not, what to write, at the place of the word."""
     (line,) = warnings("generate: {backend: hunyuan3d}\n", tmp_path, "project: {commercial: true, territory: DE}\n")
     assert line == (
-        "crate.yaml:3:21: warning: generate.backend: hunyuan3d is under the Tencent Hunyuan 3D Community License, which does "
+        "crate.yaml:3:21: error: generate.backend: hunyuan3d is under the Tencent Hunyuan 3D Community License, which does "
         "not hold in DE: not in the EU, the UK and South Korea, neither the model nor its results; write hull or "
         "trellis2, or correct project: in forge.yaml"
     )
@@ -42,7 +47,7 @@ def test_a_licence_that_does_not_hold_where_the_project_is_is_warned_of(tmp_path
     ],
 )
 def test_licences_are_held_against_the_project(backend: str, project: str, count: int, tmp_path: Path) -> None:
-    """Only a generator with excluded countries asks where the project is; free ones never warn."""
+    """Only a generator with excluded countries asks where the project is; free ones say nothing."""
     assert len(warnings(f"generate: {{backend: {backend}}}\n", tmp_path, project)) == count
 
 
