@@ -33,7 +33,7 @@ def priced(
     project = load_project(content.root)
     records = [record for order in orders for record in content.load_job(order.manifest.asset).records.values()]
     left = remaining(
-        project.profile, Ledger(content.root / "state" / "ledger.jsonl").entries(), now, None, project.allow_paid_seconds
+        project.profile, Ledger(content.home / "state" / "ledger.jsonl").entries(), now, None, project.allow_paid_seconds
     )
     return price(
         [look_up(content, order).plan for order in orders],

@@ -6,11 +6,12 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from forge_batch.advice import LICENCE
 from forge_batch.attempts import next_attempt
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
 from forge_batch.intake import Intake, Order, take_in
-from forge_batch.jobs import Job
+from forge_batch.jobs import Failure, Job
 from forge_batch.plan import Plan, plan
 from forge_batch.report import AssetReport, Report, status_markdown
 from forge_batch.stages import STAGES
@@ -36,6 +37,9 @@ def look_up(content: ContentRepo, order: Order, retry: bool = False) -> Standing
         if found:
             job = replace(job, records={**job.records, **found})
             remains = plan(STAGES, wish, order.images, job, found, retry)
+    forbidden = [problem for problem in order.manifest.warnings if problem.code == LICENCE]
+    if forbidden and remains.pending:  # what is made already stays; nothing more is made with that generator
+        remains = replace(remains, pending=(), blocked=Failure(LICENCE, forbidden[0].message, forbidden[0].hint))
     return Standing(order, replace(remains, note=wish.note), job.only(remains.keys))
 
 

@@ -69,8 +69,8 @@ def dangling(commit: Commit) -> list[str]:
     for path, blob in commit.files.items():
         if path.startswith("state/jobs/"):
             job = json.loads(blob.data)
-            packages = [one for one in commit.files if one.startswith(f"exports/{job['asset']}/export_")]
-            if job["published"] and [commit.files[one].data for one in packages] != [f"package {job['published']}".encode()]:
+            packages = [blob.data for one, blob in commit.files.items() if one.startswith(f"exports/{job['asset']}/export_")]
+            if job["published"] and packages != [f"package_ue5 {job['published']}".encode()]:
                 missing.append(f"{path}: package {job['published']}")
         if path == "state/status.json":
             said = [asset["package"] for asset in json.loads(blob.data)["assets"] if asset["package"]]

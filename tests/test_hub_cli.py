@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,12 +22,17 @@ ADDRESS = f"hf://datasets/{NAME}"
 
 
 def forge(hub: HubServer, home: Path, *words: object, token: str = OWNER_TOKEN) -> subprocess.CompletedProcess[str]:
-    """Run forge-batch with the environment of a user of that Hub."""
+    """Run forge-batch as a user of that Hub."""
+    command = [sys.executable, "-W", "ignore", "-m", "forge_batch.cli", *map(str, words)]
+    env = environment(hub, home, token)
+    return subprocess.run(command, check=False, env=env, text=True, capture_output=True, timeout=120)
+
+
+def environment(hub: HubServer, home: Path, token: str = OWNER_TOKEN) -> dict[str, str]:
+    """Give the variables of a user of that Hub."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "FORGE_"))}
     more = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    more |= {"HF_TOKEN": token} if token else {}
-    command = [sys.executable, "-W", "ignore", "-m", "forge_batch.cli", *map(str, words)]
-    return subprocess.run(command, check=False, env={**kept, **more}, text=True, capture_output=True, timeout=120)
+    return {**kept, **more, **({"HF_TOKEN": token} if token else {})}
 
 
 @pytest.fixture
@@ -144,9 +152,59 @@ def test_push_finds_pictures_that_a_manifest_lists(hub: HubServer, tmp_path: Pat
     assert "manifests/oak_chair.yaml" in repo.head.files
 
 
+MISTAKE = LEAST + "decimat: {triangles: 7}\n"
+
+
+def test_a_run_says_in_the_repo_what_is_wrong(hub: HubServer, tmp_path: Path) -> None:
+    """A manifest with a mistake is refused with exit 1; STATUS.md shows line and caret, and a second run commits nothing."""
+    repo = hub.repo(NAME, {"manifests/crate.yaml": MISTAKE, "inbox/crate/front.png": picture(tmp_path / "a.png").read_bytes()})
+    done = forge(hub, tmp_path / "home", "run", "--content", ADDRESS, "--json")
+    assert (done.returncode, json.loads(done.stdout)["assets"][0]["state"]) == (1, "failed"), done.stderr
+    assert "manifests/crate.yaml:3:1: error: decimat" in repo.text("state/STATUS.md")
+    count = len(repo.commits)
+    assert forge(hub, tmp_path / "home", "run", "--content", ADDRESS).returncode == 1
+    assert len(repo.commits) == count
+
+
+def test_a_watch_follows_the_repo_until_it_is_interrupted(hub: HubServer, tmp_path: Path) -> None:
+    """`run --watch` takes up what users commit, outlives a Hub that is away, and ends with 130 on Ctrl-C."""
+    repo = hub.repo(NAME, {"manifests/crate.yaml": MISTAKE, "inbox/crate/front.png": picture(tmp_path / "a.png").read_bytes()})
+    command = [sys.executable, "-W", "ignore", "-m", "forge_batch.cli", "run", "--watch", "--content", ADDRESS]
+    watch = subprocess.Popen(
+        command, env={**environment(hub, tmp_path / "home"), "FORGE_POLL_SECONDS": "1", "FORGE_COMMIT_SECONDS": "0"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: "state/STATUS.md" in repo.head.files)
+        hub.fault("status", "GET", "expand=sha", times=2, code=404)
+        repo.put({"manifests/lamp.yaml": MISTAKE})
+        wait_for(lambda: "manifests/lamp.yaml:3:1" in repo.text("state/STATUS.md"))
+        watch.send_signal(signal.SIGINT)
+        _, err = watch.communicate(timeout=30)
+    finally:
+        watch.kill()
+        watch.wait()
+    assert watch.returncode == 130, err
+    assert "Traceback" not in err
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     ("token", "words", "said"),
     [
+        (
+            "",
+            ("init", "--hub", "me/new"),
+            "no token was given for hf://datasets/me/new: set HF_TOKEN to a token with the scope",
+        ),
+        (READER_TOKEN, ("init", "--hub", "me/new"), "the token may not do this"),
         ("", ("validate",), "is private and no token was given"),
         ("", ("run",), "set HF_TOKEN to a token with the scope `Read access to contents of selected repos`"),
         (READER_TOKEN, ("push",), "set HF_TOKEN to a token with the scope `Write access to contents of selected repos`"),
@@ -157,7 +215,8 @@ def test_tokens_are_asked_for_by_scope(
 ) -> None:
     """Exit 1 and one line with the scope, no traceback."""
     repo_with(hub, tmp_path, "crate")
-    done = forge(hub, tmp_path / "home", *words, *([chair] if words == ("push",) else []), "--content", ADDRESS, token=token)
+    more = [] if words[0] == "init" else [*([chair] if words == ("push",) else []), "--content", ADDRESS]
+    done = forge(hub, tmp_path / "home", *words, *more, token=token)
     assert (done.returncode, said in done.stderr) == (1, True), done.stderr
     assert len(done.stderr.splitlines()) == 1
 

@@ -6,8 +6,11 @@ import contextlib
 import itertools
 import json
 import shutil
+import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from forge_batch.errors import ContentError
 from forge_batch.image_sets import VIEWS
 from forge_batch.intake import take_in
 from forge_batch.jobs import Failure
+from forge_batch.picture_checks import CACHE
 from forge_batch.standing import plans, standing
 from tests.fakes import LEAST, FakeExecutor, Killed
 from tests.hub_server import OWNER_TOKEN, READER_TOKEN, HubServer
@@ -80,11 +84,13 @@ def test_only_what_changed_is_brought(hub: HubServer, tmp_path: Path) -> None:
     repo = repo_with(hub, tmp_path, "crate", "lamp", "chair")
     content = opened(hub, tmp_path / "disk")
     old = content.root
+    take_in(old)
     inode = (old / "inbox" / "lamp" / "front.png").stat().st_ino
     repo.put({"manifests/crate.yaml": LEAST + "seed: 9\n", "manifests/chair.yaml": None, "inbox/chair/front.png": None})
     with hub.counting() as requests:
         content.sync()
     assert {path.rsplit("/", 1)[1] for method, path in requests if "/resolve/" in path} == {"crate.yaml"}
+    assert (content.root / CACHE).read_bytes() == (old / CACHE).read_bytes(), "pictures that were seen are not looked at again"
     assert not (content.root / "inbox" / "chair" / "front.png").exists()
     assert (content.root / "inbox" / "lamp" / "front.png").stat().st_ino == inode
     assert (old / "inbox" / "chair" / "front.png").is_file(), "tasks of a running batch may still read it"
@@ -163,6 +169,18 @@ def test_a_user_commit_in_the_middle_of_a_window_survives(hub: HubServer, tmp_pa
     assert_sound(repo)
 
 
+def test_a_lost_race_costs_no_upload(hub: HubServer, tmp_path: Path) -> None:
+    """Users commit something else at every try of the runner's last commit: the zips go up once, the commit is tried again."""
+    repo = repo_with(hub, tmp_path, "crate")
+    hub.fault("before", "POST", "/commit/", skip=1, times=4, act=lambda: repo.put({"notes.txt": str(len(repo.commits))}))
+    with hub.counting() as requests:
+        assert states(go(opened(hub, tmp_path / "disk"))) == {"crate": "done"}
+    assert sum(path.endswith("/objects/batch") for _, path in requests) == 1
+    assert sum("/commit/" in path for _, path in requests) == 6
+    assert len(exports_of(repo, "crate")) == 1
+    assert_sound(repo)
+
+
 def test_users_who_commit_before_the_window_are_heard(hub: HubServer, tmp_path: Path) -> None:
     """A commit between planning and the window's first commit makes the runner plan again."""
     repo = repo_with(hub, tmp_path, "crate")
@@ -176,6 +194,9 @@ def test_a_manifest_that_is_deleted_in_the_middle(hub: HubServer, tmp_path: Path
     repo = repo_with(hub, tmp_path, "crate", "lamp")
     hub.fault("before", "POST", "/commit/", skip=1, act=lambda: repo.put({"manifests/lamp.yaml": None}))
     assert states(go(opened(hub, tmp_path / "disk"))) == {"crate": "done"}
+    count = len(repo.commits)
+    assert states(go(opened(hub, tmp_path / "disk"))) == {"crate": "skipped"}
+    assert len(repo.commits) == count
     assert not repo.below("exports/lamp")
     assert "state/jobs/lamp.json" not in repo.head.files
     assert repo.below("exports/crate")
@@ -315,7 +336,17 @@ def test_results_come_before_the_state_in_large_batches(hub: HubServer, tmp_path
     repo = repo_with(hub, tmp_path, *(f"asset_{number}" for number in range(45)))
     go(opened(hub, tmp_path / "disk"))
     assert len(repo.commits) > 4
-    assert max(len(after.files) - len(before.files) for before, after in itertools.pairwise(repo.commits[1:])) <= 405
+    assert max(len(after.files) - len(before.files) for before, after in itertools.pairwise(repo.commits[1:])) <= 205
+    assert_sound(repo)
+
+
+def test_one_asset_can_be_asked_for(hub: HubServer, tmp_path: Path) -> None:
+    """Only that one is made; the status speaks of all, and what the others need stays in cache/."""
+    repo = repo_with(hub, tmp_path, "crate", "lamp")
+    content = opened(hub, tmp_path / "disk")
+    assert states(go(content, asset="lamp")) == {"lamp": "done"}
+    assert "| crate | waiting |" in repo.text("state/STATUS.md")
+    assert not repo.below("exports/crate")
     assert_sound(repo)
 
 
@@ -340,6 +371,24 @@ def test_a_crash_costs_what_was_not_committed(hub: HubServer, tmp_path: Path) ->
     executor.die_after = None
     assert states(go(opened(hub, tmp_path / "disk"), executor)) == {"crate": "done"}
     assert len(executor.ran) == len(set(executor.ran))
+    assert_sound(repo)
+
+
+def test_a_failure_outlives_a_crash(hub: HubServer, tmp_path: Path) -> None:
+    """A GPU stage that failed for a lasting reason is not paid again after a power cut; the next run tells the repo of it."""
+    repo = repo_with(hub, tmp_path, "crate", "lamp")
+    go(opened(hub, tmp_path / "disk"), FakeExecutor({("crate", "clean"): Failure("worker", "killed")}), asset="crate")
+    no = Failure("gate", "the mesh is a blob")
+    dying = FakeExecutor({("crate", "clean"): no, ("lamp", "generate"): no}, die_after=3)
+    with pytest.raises(Killed):
+        go(opened(hub, tmp_path / "disk"), dying)
+    assert dying.ran[0] == ("crate", "clean")
+    assert ("lamp", "generate") in dying.ran
+    again = FakeExecutor()
+    assert states(go(opened(hub, tmp_path / "disk"), again)) == {"crate": "failed", "lamp": "failed"}
+    assert again.ran == []
+    assert "the mesh is a blob" in repo.text("state/jobs/crate.json")
+    assert states(standing(opened(hub, tmp_path / "elsewhere"))) == {"crate": "failed", "lamp": "failed"}
     assert_sound(repo)
 
 
@@ -446,7 +495,7 @@ def test_a_runner_that_was_taken_for_dead_stops(hub: HubServer, tmp_path: Path) 
 
 
 def test_the_heart_beats_while_a_task_is_silent(hub: HubServer, tmp_path: Path) -> None:
-    """A task of many heartbeats that says nothing does not cost the lease."""
+    """A task of many heartbeats that says nothing does not cost the lease; STATUS.md says what is worked on meanwhile."""
     repo = repo_with(hub, tmp_path, "crate")
 
     class Silent(FakeExecutor):
@@ -455,10 +504,14 @@ def test_the_heart_beats_while_a_task_is_silent(hub: HubServer, tmp_path: Path) 
                 time.sleep(1.5)
             return super()._work(task)
 
-    go(opened(hub, tmp_path / "disk", heartbeat=0.4), Silent())
+    content = opened(hub, tmp_path / "disk", heartbeat=0.4)
+    go(content)
+    repo.put({"manifests/crate.yaml": LEAST + "seed: 9\n"})
+    go(content, Silent())
     beats = [commit for commit in repo.commits if commit.title.startswith("[forge] heartbeat")]
     assert len(beats) >= 2
-    assert "`one` is at work on crate" not in beats[-1].files.get("state/STATUS.md", Blob(b"", lfs=False)).data.decode()
+    assert "`one` is at work on crate since" in beats[-1].files["state/STATUS.md"].data.decode()
+    assert "`one` is idle" in repo.text("state/STATUS.md")
     assert_sound(repo)
 
 
@@ -588,6 +641,41 @@ def test_a_webhook_wakes_at_once(hub: HubServer, tmp_path: Path) -> None:
     watch.close()
 
 
+def test_a_watch_listens_for_the_webhook(hub: HubServer, tmp_path: Path) -> None:
+    """With a port and a secret, `run --watch` is woken by the Hub's call over HTTP; without the secret it sleeps on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    repo = repo_with(hub, tmp_path, "crate")
+    content = opened(hub, tmp_path / "disk", poll=3600.0, webhook_port=port, webhook_secret="the secret")
+    watch = content.changes()
+    next(watch)
+    go(content)
+    sha = repo.put(wish("lamp", tmp_path, seed=5)).oid
+    call = {
+        "event": {"action": "update", "scope": "repo.content"},
+        "repo": {"type": "dataset", "name": NAME},
+        "updatedRefs": [{"ref": "refs/heads/main", "newSha": sha}],
+    }
+
+    def deliver(secret: str) -> None:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/webhooks/dataset", json.dumps(call).encode())
+        request.add_header("X-Webhook-Secret", secret)
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(request, timeout=10).close()
+
+    woken: list[str] = []
+    thread = threading.Thread(target=lambda: woken.append(str(next(watch))), daemon=True)
+    thread.start()
+    deliver("another secret")
+    thread.join(0.5)
+    assert woken == []
+    deliver("the secret")
+    thread.join(10)
+    assert woken == ["None"]
+    watch.close()
+
+
 def test_no_secret_is_written_anywhere(hub: HubServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Through a batch with faults of all kinds, the token stands in no file, no commit, no message and no output."""
     repo = repo_with(hub, tmp_path, "crate", "lamp")
@@ -615,6 +703,26 @@ def test_no_secret_is_written_anywhere(hub: HubServer, tmp_path: Path, capfd: py
     for commit in repo.commits:
         assert OWNER_TOKEN not in commit.title
         assert not any(secret in blob.data for blob in commit.files.values())
+
+
+def test_the_ledger_only_grows(hub: HubServer, tmp_path: Path) -> None:
+    """What the executor appends is committed; lines that a killed run left on this disk are kept beside those of the repo."""
+
+    class Spender(FakeExecutor):
+        def run(self, chains):  # type: ignore[no-untyped-def]
+            with (content.home / "state" / "ledger.jsonl").open("a") as file:
+                file.write(f'{{"spent": {len(self.ran)}}}\n')
+            yield from super().run(chains)
+
+    repo = repo_with(hub, tmp_path, "crate")
+    content = opened(hub, tmp_path / "disk")
+    go(content, Spender())
+    assert repo.text("state/ledger.jsonl") == '{"spent": 0}\n'
+    with (content.home / "state" / "ledger.jsonl").open("a") as file:
+        file.write('{"reserved": 7}\n')  # and then a power cut
+    repo.put({**wish("lamp", tmp_path, seed=5), "state/ledger.jsonl": '{"spent": 0}\n{"elsewhere": 1}\n'})
+    go(opened(hub, tmp_path / "disk"))
+    assert repo.text("state/ledger.jsonl") == '{"spent": 0}\n{"elsewhere": 1}\n{"reserved": 7}\n'
 
 
 def test_the_state_may_be_deleted(hub: HubServer, tmp_path: Path) -> None:

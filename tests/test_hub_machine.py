@@ -140,7 +140,7 @@ class HubMachine(RuleBasedStateMachine):
                     (package,) = (
                         blob.data for path, blob in self.repo.below(f"exports/{plan.asset}").items() if path.endswith("zip")
                     )
-                    assert package == f"package {plan.last.key}".encode()
+                    assert package == f"package_ue5 {plan.last.key}".encode()
                     assert plan.pending == ()
                 assert json.loads(self.repo.text("state/runner.json"))["state"] == "idle"
                 assert_sound(self.repo)

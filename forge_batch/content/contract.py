@@ -17,7 +17,9 @@ class ContentRepo(Protocol):
     """
 
     root: Path
-    """A local folder with `inbox/` and `manifests/` as of the last sync."""
+    """A local folder with what users own (inbox/, manifests/, presets/, forge.yaml) as of the last sync."""
+    home: Path
+    """A local folder with what the runner owns (state/, exports/, work/); the same as `root` where content is a folder."""
 
     def sync(self) -> None:
         """Bring `root` and the jobs up to date."""

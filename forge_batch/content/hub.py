@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import secrets
 import threading
 import time
@@ -17,7 +18,7 @@ from forge_batch.content import lease as leases
 from forge_batch.content.hub_copy import RACES, WorkingCopy
 from forge_batch.content.hub_errors import ConflictError, VanishedError
 from forge_batch.content.hub_options import HubOptions
-from forge_batch.content.hub_place import STATUS, place_state, sweep_old_roots
+from forge_batch.content.hub_place import LEDGER, STATUS, place_state, sweep_old_roots
 from forge_batch.content.lease import Lease, with_runner
 from forge_batch.content.local import RECORD, replace_file
 from forge_batch.content.outbox import Batch, Outbox
@@ -120,7 +121,7 @@ class HubContent(WorkingCopy):
                 return False
             wish = self._claim(assets)
             try:
-                self._put("begin", Outbox(self.home), wish, wish, spare=1)
+                self._put("begin", Outbox(self.home), wish, wish, spare=self._spare)
             except ConflictError:  # be it a user or another runner: what was planned may be done or unwanted
                 self._pause(0)
                 self.sync()
@@ -130,6 +131,12 @@ class HubContent(WorkingCopy):
             for key in reads:
                 self._outbox.use(key, self._now())
             return self._bring(reads)
+
+    @property
+    def _spare(self) -> int:
+        """How many of an hour's commits a window leaves when it begins: for its end, and for an hour of heartbeats."""
+        beats = math.ceil(leases.HOUR / max(self.options.heartbeat, 60.0))
+        return min(1 + beats, self.options.commits_per_hour // 2)
 
     def _moved(self) -> bool:
         """Bring `root` up to date and say whether that was needed."""
@@ -166,8 +173,15 @@ class HubContent(WorkingCopy):
             path = f"exports/{asset}/{name}"
             self._outbox.note(path, path in self._tree.files and self._tree.files[path].is_file(self.home / path))
 
+    def _note_ledger(self) -> None:
+        """Take up what was appended to the ledger; the executor writes it line by line, not through `write`."""
+        if (place := self.home / LEDGER).is_file():
+            entry = self._tree.files.get(LEDGER)
+            self._outbox.note(LEDGER, entry is not None and entry.is_file(place))
+
     def withdraw(self, asset: str) -> None:
         self._outbox.withdraw(asset)
+        (self.home / "state" / "jobs" / f"{asset}.json").unlink(missing_ok=True)
         with contextlib.suppress(VanishedError):
             place_state(self.client, self._tree, self.home, self._outbox.files)
 
@@ -183,6 +197,7 @@ class HubContent(WorkingCopy):
         with self._turn:
             if self._lost:
                 raise self._lost
+            self._note_ledger()
             if not self._nonce and not self._outbox.files:
                 return True
             for race in range(RACES):
@@ -204,6 +219,7 @@ class HubContent(WorkingCopy):
         """Commit what is finished and give the lease back, after a fault."""
         with self._turn:
             if self._nonce and not self._lost:
+                self._note_ledger()
                 if self.root.name != self._tree.user_digest:  # nobody is left to plan again
                     self._outbox.only_cache()
                 self._put("stop", self._outbox, self._lease, self._lease.released())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +12,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from forge_batch.content.hub_errors import ConflictError, DamagedError, VanishedError, is_passing, status_of, translated
+from forge_batch.content.hub_errors import (
+    WRITE,
+    ConflictError,
+    DamagedError,
+    VanishedError,
+    asked_to_wait,
+    is_passing,
+    status_of,
+    translated,
+)
 from forge_batch.content.hub_options import HubOptions, Patience
 from forge_batch.content.repo_tree import FOLDERS, USER_FILES, Entry, Tree
 from forge_batch.errors import ContentError
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LOOK_BACK = 30  # commits among which one of ours is looked for after its reply was lost
 THREADS = 8
+LONGEST_ASKED = 300.0  # seconds that a Hub may ask to be left alone in one go; its limits are counted over so long
 
 
 class HubClient:
@@ -175,11 +186,17 @@ class HubClient:
 
     def _find(self, mark: str) -> str:
         """Look for a commit of ours among the newest; empty if it is not there."""
-        commits = self.api.list_repo_commits(self.repo, repo_type="dataset")
-        return next((str(commit.commit_id) for commit in commits[:LOOK_BACK] if mark in commit.title), "")
+        from huggingface_hub.utils._headers import build_hf_headers
+        from huggingface_hub.utils._pagination import paginate
+
+        address = f"{self.endpoint}/api/datasets/{self.repo}/commits/main"  # list_repo_commits would read all history
+        commits = paginate(address, params={}, headers=build_hf_headers(token=self.api.token))
+        return next((str(one["id"]) for one in itertools.islice(commits, LOOK_BACK) if mark in one["title"]), "")
 
     def create(self) -> bool:
         """Make the repo, private; False if there is one already."""
+        if not self._has_token:
+            raise ContentError(f"no token was given for hf://datasets/{self.repo}", f"set HF_TOKEN to {WRITE}")
 
         def call() -> bool:
             try:
@@ -194,13 +211,19 @@ class HubClient:
 
     def _ask(self, call: Callable[[], T], size: int = 0) -> T:
         """Make a call, and again after a pause while the fault is passing; say it in our words when it stays."""
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+        from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
         patience = self.patience
+        growing = wait_random_exponential(patience.first, patience.longest)
+
+        def pause(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            return max(growing(state), min(asked_to_wait(error) if error else 0.0, LONGEST_ASKED))
+
         tries = Retrying(
             retry=retry_if_exception(is_passing),
             stop=stop_after_attempt(patience.attempts),
-            wait=wait_random_exponential(patience.first, patience.longest),
+            wait=pause,
             reraise=True,
         )
         try:

@@ -76,7 +76,9 @@ class WorkingCopy(Disk):
                     self._tree = tree
                     self._read_lease()
                     return
-            place_state(self.client, tree, self.home, self._uncommitted)
+            more = place_state(self.client, tree, self.home, self._uncommitted)
+            if self._locked:
+                self._uncommitted.update({path: self.home / path for path in more})
             self._tree = tree
             self._save_tree()
         self._read_lease()

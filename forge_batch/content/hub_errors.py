@@ -51,6 +51,14 @@ def is_passing(error: BaseException) -> bool:
     return short or isinstance(error, LocalEntryNotFoundError)
 
 
+def asked_to_wait(error: BaseException) -> float:
+    """Give the seconds for which the Hub asked to be left alone: `Retry-After`, or when its rate limit begins anew."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    after = str(headers.get("retry-after", ""))
+    window = re.search(r"\br=0\b.*\bt=(\d+)", str(headers.get("ratelimit", "")))
+    return float(after) if after.isdecimal() else float(window[1]) if window else 0.0
+
+
 def translated(error: BaseException, repo: str, endpoint: str, token: bool) -> ContentError:
     """Say what happened, and what to do about it.
 

@@ -6,19 +6,23 @@ The hub cache holds snapshots of links, which the loader refuses since they leav
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from forge_batch.content.hub_client import HubClient
 from forge_batch.content.hub_errors import VanishedError
-from forge_batch.content.local import RECORD, writing
+from forge_batch.content.local import RECORD, as_bytes, replace_file, writing
 from forge_batch.content.repo_tree import Entry, Tree
+from forge_batch.jobs import LASTING, Job, TaskRecord
 
 SEEN = "seen"
 STATUS = ("state/status.json", "state/STATUS.md")
+LEDGER = "state/ledger.jsonl"
 KEEP_SECONDS = 3600.0  # others on this machine may still read a folder that is out of date
 
 
@@ -33,6 +37,8 @@ def place_user_files(client: HubClient, tree: Tree, home: Path, before: Tree) ->
     Raises:
         VanishedError: The commit is not there any more.
     """
+    from forge_batch.picture_checks import CACHE  # decodes images; not every command needs it
+
     root = user_root(home, tree)
     if root.is_dir():
         return root
@@ -49,6 +55,8 @@ def place_user_files(client: HubClient, tree: Tree, home: Path, before: Tree) ->
             (part / name).mkdir(parents=True, exist_ok=True)
         for path, source in sources.items():
             _link(source, part / path)
+        if (old_root / CACHE).is_file():  # what was seen of pictures that are still there
+            replace_file(part / CACHE, (old_root / CACHE).read_bytes())
         try:
             part.rename(root)
         except OSError:
@@ -66,23 +74,55 @@ def sweep_old_roots(home: Path, tree: Tree) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def place_state(client: HubClient, tree: Tree, home: Path, keep: Collection[str]) -> None:
+def place_state(client: HubClient, tree: Tree, home: Path, keep: Collection[str]) -> set[str]:
     """Bring state/ to what the repo says, but for `keep`: what was written here and is not committed yet.
 
-    The status files stay away: the runner makes them, and they differ from what it commits by lines about the runner.
+    What a killed run left here and the repo does not know is not forgotten, be it an outcome of a task or a line of the ledger,
+    which only grows. The status files stay away: the runner makes them, and they differ from what it commits by lines about it.
+
+    Returns:
+        The files that say more than the repo's.
     """
     wanted = {path: entry for path, entry in tree.below("state") if path not in STATUS and path not in keep}
     changed = {path: entry for path, entry in wanted.items() if not entry.is_file(home / path)}
-    for path, source in client.download(tree.sha, changed).items():
-        with writing(home / path):
-            part = home / f"{path}.part"
-            part.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, part)
-            part.replace(home / path)
-    for place in (home / "state" / "jobs").glob("*.json"):
-        path = place.relative_to(home).as_posix()
-        if path not in wanted and path not in keep:
-            place.unlink(missing_ok=True)
+    theirs = {path: source.read_bytes() for path, source in client.download(tree.sha, changed).items()}
+    here = {place.relative_to(home).as_posix() for place in (home / "state" / "jobs").glob("*.json")}
+    lost = here - set(wanted) - set(keep)
+    more = set()
+    for path in (*theirs, *lost):
+        data = _together(path, home / path, theirs.get(path))
+        if data is None:
+            (home / path).unlink(missing_ok=True)
+        else:
+            replace_file(home / path, data)
+        if data != theirs.get(path):
+            more.add(path)
+    return more
+
+
+def _together(path: str, place: Path, theirs: bytes | None) -> bytes | None:
+    """Give what a state file shall hold: what the repo says, and facts that only this disk knows; None for nothing."""
+    mine = place.read_bytes() if place.is_file() else b""
+    if path == LEDGER:
+        lines = (theirs or b"").splitlines(keepends=True)
+        return b"".join([*lines, *(line for line in mine.splitlines(keepends=True) if line not in lines)])
+    if not path.startswith("state/jobs/") or not mine:
+        return theirs
+    try:
+        known, job = Job.from_json(json.loads(mine)), Job.from_json(json.loads(theirs)) if theirs else None
+    except (ValueError, KeyError, TypeError):
+        return theirs
+    job = job or Job(known.asset)
+    new = {key: one for key, one in known.records.items() if _weight(one) > _weight(job.records.get(key))}
+    return as_bytes(replace(job, records={**job.records, **new})) if new else theirs
+
+
+def _weight(record: TaskRecord | None) -> int:
+    """Rank what is known of a task: its result, a failure that it would meet again, one that may pass, nothing."""
+    if record is None:
+        return 0
+    lasting = record.failure is not None and record.failure.code in LASTING
+    return 3 if record.state == "done" else 2 if lasting else 1
 
 
 def place_task(client: HubClient, tree: Tree, home: Path, key: str, outputs: Collection[str]) -> None:

@@ -71,7 +71,7 @@ class Disk:
         return any((self.home / "exports" / asset).glob("export_*.zip"))
 
     def save_job(self, job: Job) -> None:
-        self.write(f"state/jobs/{job.asset}.json", json.dumps(job.to_json(), indent=1).encode())
+        self.write(f"state/jobs/{job.asset}.json", as_bytes(job))
 
     def task_folder(self, key: str) -> Path:
         return self.home / "work" / key
@@ -148,6 +148,11 @@ class LocalContent(Disk):
         from forge_batch.content.watch import changes
 
         return changes(self.root)
+
+
+def as_bytes(job: Job) -> bytes:
+    """Give the content of a job's file."""
+    return json.dumps(job.to_json(), indent=1).encode()
 
 
 @contextlib.contextmanager

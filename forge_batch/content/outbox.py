@@ -16,7 +16,7 @@ from forge_batch.content.repo_tree import Entry, Tree, git_blob
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
-LARGEST = 400  # files of a commit: the Hub gives a commit a minute
+LARGEST = 200  # files of a commit: the Hub gives it a minute, and takes a gigabyte of those that are not LFS
 USED = "state/cache.json"
 
 
@@ -77,8 +77,8 @@ class Outbox:
             self.operations.pop(path, None)
 
     def only_cache(self) -> None:
-        """Forget everything but what GPU tasks made."""
-        for path in [path for path in self.files if not path.startswith("cache/")]:
+        """Forget everything but what GPU tasks made, and what they cost."""
+        for path in [path for path in self.files if not path.startswith(("cache/", "state/ledger"))]:
             self.files.pop(path)
 
     def clear(self) -> None:
