@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from forge_batch.estimate import Estimator, Seconds, total
+from forge_batch.forecast import Forecast, Turn, forecast
 from forge_batch.plan import Plan
 from forge_batch.quota import Allowance, Remaining
-from forge_batch.windows import Forecast, GpuPlan, Turn, forecast
+from forge_batch.windows import GpuPlan
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Pack GPU work into windows that fit what is left of the allowance, and foretell when each asset's turn will come.
+"""Pack GPU work into windows that fit what is left of the allowance.
 
 Pure; the clock is an argument. A window is one session of a GPU. What it takes of an asset is its next run: the GPU tasks that
 are ready together, all bakes of an asset for example. Within a window tasks go by stage, then by model, so that each model is
@@ -13,7 +13,7 @@ ever: to keep an asset out, the others in a window must outweigh it, and a hundr
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import get_args
@@ -22,7 +22,7 @@ from forge_batch.backends.catalog import GPU_NEEDS
 from forge_batch.estimate import NOTHING, Estimator, Seconds, total
 from forge_batch.ops.knapsack import Item, fill
 from forge_batch.plan import Plan, Task
-from forge_batch.quota import CARD, DAY, UNLIMITED, Allowance, Remaining, Size
+from forge_batch.quota import CARD, DAY, UNLIMITED, Allowance, Size
 from forge_batch.stages import STAGES
 
 POINTS_PER_DOUBLING = 10.0
@@ -321,87 +321,13 @@ def _loads(tasks: Iterable[GpuTask]) -> dict[Load, int]:
     return dict(sorted(loads.items()))
 
 
-@dataclass(frozen=True)
-class Turn:
-    """Say when a run of an asset will have its turn: the number of the window, counted from 1, and the day (UTC)."""
-
-    window: int
-    day: date
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Foretell the windows to come.
-
-    Attributes:
-        turns: By asset, one for each of its runs; empty for an asset that needs no GPU.
-        windows: How many there will be.
-        days: From today until the last of them; 0 is today.
-        too_large: Assets with a run that takes more seconds than a whole allowance, and the seconds it takes. They get no turns
-            from that run on.
-    """
-
-    turns: Mapping[str, tuple[Turn, ...]]
-    windows: int
-    days: int
-    too_large: Mapping[str, int]
-
-
-def forecast(
-    plans: Sequence[GpuPlan], allowance: Allowance, left: Remaining, now: datetime, start: Seconds = NOTHING
-) -> Forecast:
-    """Simulate the packing of all windows to come, each of them taking its median.
-
-    CPU work between two runs of an asset is taken to be done by the next window; where nobody counts seconds, all of it
-    is today. `left` is what `quota.remaining` says now.
-    """
-    turns: dict[str, tuple[Turn, ...]] = {plan.asset: () for plan in plans}
-    too_large: dict[str, int] = {}
-    queue = {plan.asset: plan for plan in plans if plan.runs}
-    moment, seconds, resets_at, count = now, left.seconds, left.resets_at, 0
-    while queue:
-        for asset, plan in list(queue.items()):
-            needed = _alone(plan, start)
-            if left.whole is not None and needed > allowance.longest(left.whole, plan.size):
-                too_large[asset] = math.ceil(needed * allowance.factor(plan.size))
-                del queue[asset]
-        window = pack(list(queue.values()), seconds, moment, start, allowance)
-        if not window.tasks:
-            if seconds == left.whole:
-                break  # nothing is left but what is too large
-            moment, seconds, resets_at = max(moment, resets_at or moment + DAY), left.whole, None
-            continue
-        count += 1
-        for asset in window.assets:
-            turns[asset] += (Turn(count, moment.astimezone(UTC).date()),)
-            queue[asset] = replace(queue[asset], runs=queue[asset].runs[1:])
-            if not queue[asset].runs:
-                del queue[asset]
-        if seconds is not None:
-            took = expected(window, start)
-            resets_at = resets_at or _next_reset(allowance, moment)
-            seconds = max(0, seconds - math.ceil(took * allowance.factor(window.size)))
-            moment += timedelta(seconds=took)
-            if resets_at is not None and moment >= resets_at:
-                seconds, resets_at = left.whole, None
-    last = max((turn.day for asset in turns.values() for turn in asset), default=now.astimezone(UTC).date())
-    return Forecast(turns, count, (last - now.astimezone(UTC).date()).days, too_large)
-
-
 def expected(window: Window, start: Seconds = NOTHING) -> float:
     """Give the median of the seconds that a window will take."""
     loads = {(task.stage, task.model): task.load for task in window.tasks}
     return total([start, *loads.values(), *(task.seconds for task in window.tasks)]).p50
 
 
-def _next_reset(allowance: Allowance, opened: datetime) -> datetime | None:
-    """Say when an allowance that is first used at `opened` comes back."""
-    if allowance.reset == "midnight":
-        return opened.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
-    return opened + DAY if allowance.reset == "first_use" else None
-
-
-def _alone(plan: GpuPlan, start: Seconds) -> int:
+def alone(plan: GpuPlan, start: Seconds) -> int:
     """Give the seconds of a window that holds nothing but this asset's next run."""
     return _whole_seconds(plan.runs[0]) + overhead(plan, start)
 

@@ -13,9 +13,10 @@ from ortools.sat.python import cp_model
 
 from forge_batch.artifacts import IMAGES, Slot
 from forge_batch.estimate import NOTHING, Estimator, Seconds
+from forge_batch.forecast import Turn, forecast
 from forge_batch.plan import plan as plan_asset
 from forge_batch.quota import PROFILES, UNLIMITED, Remaining, remaining
-from forge_batch.windows import ORDER, GpuPlan, GpuTask, Turn, Window, forecast, gpu_runs, pack, weights
+from forge_batch.windows import ORDER, GpuPlan, GpuTask, Window, gpu_runs, pack, weights
 from tests.fakes import FakeWish, fake_stage, job_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
