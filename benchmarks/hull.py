@@ -25,6 +25,7 @@ from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
 from forge_batch.backends import hull
+from forge_batch.backends.contract import Fineness
 from forge_batch.ops.camera import Camera
 from forge_batch.ops.camera_file import read_cameras
 from forge_batch.ops.mesh import Mesh
@@ -144,7 +145,7 @@ def score(folder: Path, quality: str) -> tuple[dict[str, object], np.ndarray]:
     alphas = {view: cutout[..., 3] for view, cutout in cutouts.items()}
     cameras = read_cameras(folder / "camera.json")
     wall, cpu = time.perf_counter(), time.process_time()
-    source = hull.generate(cutouts, cameras, quality, 0, lambda *_: None)
+    source = hull.generate(cutouts, cameras, Fineness(quality), 0, lambda *_: None)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     reference, face_color = read_reference(folder / "reference.glb")
     points = sample_outside(reference, 0)

@@ -20,6 +20,9 @@ TEXELS_PER_TRIANGLE = 16
 AREA = (0.35, 1.1)
 """Surface of an object over that of its bounding box: the least and the most of twelve objects (horse, wooden barrel)."""
 
+LICENCE = "licence"
+"""Code of the warning that also keeps an asset from being made."""
+
 PlaceOf = Callable[[str], Place]
 """Where the value of a dotted field stands."""
 
@@ -30,14 +33,14 @@ def advise(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> 
 
 
 def licence_advice(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> list[Problem]:
-    """Warn of a generator whose licence does not allow what forge.yaml says the project does."""
+    """Warn of a generator whose licence does not allow what forge.yaml says the project does; it will not be run."""
     info = CATALOG[manifest["generate"]["backend"]]
     fault = licence_fault(info, project)
     if not fault:
         return []
     others = [other.name for other in CATALOG.values() if not licence_fault(other, project)]
     hint = f"write {' or '.join(others)}, or correct project: in forge.yaml"
-    return [place_of("generate.backend").problem("generate.backend", "licence", fault, hint, "warning")]
+    return [place_of("generate.backend").problem("generate.backend", LICENCE, fault, hint, "warning")]
 
 
 def licence_fault(info: BackendInfo, project: Project) -> str:

@@ -52,7 +52,7 @@ SOURCE_MESH = Slot("source_mesh", ".npz")  # ops.source.SourceMesh: high poly wi
 MESH = Slot("mesh", ".npz")  # ops.mesh.Mesh: welded up to unwrap; from unwrap on split at UV seams, with normals and tangents
 LODS = Slot("lods", ".npz")  # Meshes lod0, lod1, lod2; meta: screen_sizes, deviation
 HULLS = Slot("hulls", ".npz")  # Meshes hull00, hull01, ...: convex, closed
-RIG = Slot("rig", ".npz")  # joints, parents, names, skin weights
+RIG = Slot("rig", ".npz")  # ops.rig.Rig for the vertices of MESH
 
 # images, one texel per pixel of the atlas, row 0 on top; read and written by ops.image
 NORMAL_MAP = Slot("normal_map", ".png")  # 16-bit RGB, tangent space, OpenGL (Y+)

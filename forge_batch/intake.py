@@ -13,6 +13,7 @@ from forge_batch.advice import density_advice
 from forge_batch.errors import ContentError, ManifestError, Problem
 from forge_batch.manifest import Manifest, load_manifest, load_manifests
 from forge_batch.plan import InputImage
+from forge_batch.project import load_project
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Order:
 
     manifest: Manifest
     images: Mapping[str, InputImage]
+    retry_seeds: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,22 @@ def _look_at(manifests: Sequence[Manifest], root: Path, *, whole: bool) -> tuple
     checked = check_pictures(root, [manifest.files for manifest in manifests], whole=whole)
     problems: list[Problem] = []
     orders = []
+    seeds = _retry_seeds(root)
     for manifest, result in zip(manifests, checked, strict=True):
         problems += [_placed(problem, manifest) for problem in result.problems]
         problems += density_advice(manifest.resolved(), result.extents, manifest.place_of)
         if not any(problem.severity == "error" for problem in result.problems):
             images = {name: InputImage(path, result.hashes[name]) for name, path in manifest.files.items()}
-            orders.append(Order(manifest, images))
+            orders.append(Order(manifest, images, seeds))
     return orders, problems
+
+
+def _retry_seeds(root: Path) -> int:
+    """Read how many seeds may be tried; where forge.yaml is wrong no asset is worked on anyway."""
+    try:
+        return load_project(root).retry.seeds
+    except ManifestError:
+        return 0
 
 
 def _placed(problem: Problem, manifest: Manifest) -> Problem:

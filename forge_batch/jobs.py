@@ -36,6 +36,10 @@ LASTING = ("stage", "gate")
 """Failure codes that the same task would meet again; every other fault (disk, backend, killed worker) is worth another try."""
 
 
+ATTEMPTS = ("gate", "memory")
+"""Failure codes after which an asset may be tried in another way; see attempts.py."""
+
+
 @dataclass(frozen=True)
 class TaskRecord:
     """Be the outcome of one task: what it made, what it measured, what it took.
@@ -67,6 +71,11 @@ class TaskRecord:
     load_seconds: float = 0.0
     start_seconds: float = 0.0
     expected: tuple[float, float] | None = None
+
+    @property
+    def teaches(self) -> bool:
+        """Whether it is a failure that decides how the asset is tried next."""
+        return self.failure is not None and self.failure.code in ATTEMPTS
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -121,8 +130,9 @@ class Job:
         return record.failure if record and record.failure and record.failure.code in LASTING else None
 
     def only(self, keys: frozenset[str]) -> Job:
-        """Forget outcomes of tasks that no longer belong to the asset's plan."""
-        return replace(self, records={key: record for key, record in self.records.items() if key in keys})
+        """Forget outcomes of tasks that no longer belong to the asset's plan; not why earlier attempts failed."""
+        kept = {key: record for key, record in self.records.items() if key in keys or record.teaches}
+        return replace(self, records=kept)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -44,6 +44,7 @@ class AssetReport:
         report: Path of the HTML report relative to the content folder.
         seconds: Wall seconds of the stages that ran in this run.
         gpu_seconds: Those that count against an allowance.
+        note: How what was made differs from what was asked for; empty if it does not.
     """
 
     asset: str
@@ -54,6 +55,7 @@ class AssetReport:
     gpu_seconds: float = 0.0
     stages: tuple[StageLine, ...] = ()
     failure: Failure | None = None
+    note: str = ""
 
     @classmethod
     def of(cls, plan: Plan, job: Job) -> AssetReport:
@@ -80,6 +82,7 @@ class AssetReport:
             round(sum(record.gpu_seconds for record in records), 2),
             tuple(lines),
             job.failure,
+            plan.note,
         )
 
     @classmethod
@@ -110,7 +113,7 @@ class AssetReport:
         """Say it in one line."""
         if self.failure:
             return f"{self.asset}: {self.state}: {self.failure}"
-        return f"{self.asset}: {self.state}, {self.package}, {self.seconds:.0f} s"
+        return f"{self.asset}: {self.state}, {self.package}, {self.seconds:.0f} s" + (f"; {self.note}" if self.note else "")
 
     def to_json(self) -> dict[str, Any]:
         stages = [{key: value for key, value in asdict(line).items() if key != "estimated"} for line in self.stages]
@@ -122,6 +125,7 @@ class AssetReport:
             "seconds": self.seconds,
             "gpu_seconds": self.gpu_seconds,
             "stages": stages,
+            "note": self.note,
             "error": asdict(self.failure) if self.failure else None,
         }
 
@@ -162,6 +166,8 @@ def _html(content: ContentRepo, report: AssetReport, plan: Plan, job: Job, gates
     page = Document(f"{plan.asset}: {report.state}")
     if report.failure:
         page.paragraph(str(report.failure), "fail")
+    if report.note:
+        page.paragraph(f"This was {report.note}.")
     preview = content.task_folder(plan.last.key) / PREVIEW.filename
     if report.package and preview.is_file():
         page.picture(preview.read_bytes(), f"{plan.asset}: the input front view beside renders of the result")

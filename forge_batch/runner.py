@@ -18,7 +18,7 @@ from forge_batch.errors import ContentError, Problem
 from forge_batch.estimate import Estimator
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec
 from forge_batch.intake import Intake, take_in
-from forge_batch.jobs import Failure
+from forge_batch.jobs import ATTEMPTS, Failure
 from forge_batch.manifest import name_fault
 from forge_batch.packages.names import packages_in
 from forge_batch.plan import Plan
@@ -69,28 +69,45 @@ def _work_off(
     """Let the executor work on everything that is pending, and tell of each asset as soon as nothing more comes of it."""
     estimator = Estimator.from_records(record for entry in batch.values() for record in entry.job.records.values())
     chains: dict[str, Chain] = {}
-    for name, entry in batch.items():
-        try:
-            if entry.plan.pending:
-                chains[name] = _chain(content, entry, estimator, datetime.now(UTC))
-        except ContentError as error:
-            entry.job = replace(entry.job, failure=Failure.of(error))
-            yield AssetReport.of(entry.plan, entry.job)
-    with closing(executor.run(list(chains.values()))) as events:
-        for event in events:
-            listener.event(event)
-            if isinstance(event, Finished):
-                entry = batch[event.asset]
-                entry.job = entry.job.with_record(event.record)
-                _save(content, entry)
-                over = event.record.key == entry.plan.last.key or event.record.state == "failed"
-                if over and event.asset in chains:
+    names = [name for name, entry in batch.items() if entry.plan.pending]
+    while names:
+        for name in names:
+            try:
+                chains[name] = _chain(content, batch[name], estimator, datetime.now(UTC))
+            except ContentError as error:
+                batch[name].job = replace(batch[name].job, failure=Failure.of(error))
+                yield AssetReport.of(batch[name].plan, batch[name].job)
+        names = []
+        with closing(executor.run(list(chains.values()))) as events:
+            for event in events:
+                listener.event(event)
+                if isinstance(event, Finished) and _over(content, batch[event.asset], event) and event.asset in chains:
                     del chains[event.asset]
-                    yield _closed(content, entry)
-            if content.due:
-                _hand_over(content, take_in(content.root), batch, last=False)
-    for name in sorted(chains):  # what waits for a GPU or for its allowance
-        yield AssetReport.standing(batch[name].plan, batch[name].job)
+                    if again := _next_attempt(content, batch[event.asset]):
+                        batch[event.asset] = again
+                        names.append(event.asset)
+                    else:
+                        yield _closed(content, batch[event.asset])
+                if content.due:
+                    _hand_over(content, take_in(content.root), batch, last=False)
+        for name in sorted(chains):  # what waits for a GPU or for its allowance
+            yield AssetReport.standing(batch[name].plan, batch[name].job)
+        chains.clear()
+
+
+def _over(content: ContentRepo, entry: Standing, event: Finished) -> bool:
+    """Record an outcome; tell whether nothing more comes of the asset."""
+    entry.job = entry.job.with_record(event.record)
+    _save(content, entry)
+    return event.record.key == entry.plan.last.key or event.record.state == "failed"
+
+
+def _next_attempt(content: ContentRepo, entry: Standing) -> Standing | None:
+    """Plan an asset that failed in another way, if there is one that may help: another seed, a lower resolution."""
+    if entry.job.failure is None or entry.job.failure.code not in ATTEMPTS or not entry.wanted:
+        return None
+    again = look_up(content, entry.order)
+    return again if again.plan.pending and again.plan.keys != entry.plan.keys else None
 
 
 def _plan_all(content: ContentRepo, asset: str | None, retry: bool) -> tuple[Intake, dict[str, Standing]]:

@@ -6,10 +6,12 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from forge_batch.advice import LICENCE
+from forge_batch.attempts import next_attempt
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
 from forge_batch.intake import Intake, Order, take_in
-from forge_batch.jobs import Job
+from forge_batch.jobs import Failure, Job
 from forge_batch.plan import Plan, plan
 from forge_batch.report import AssetReport, Report, status_markdown
 from forge_batch.stages import STAGES
@@ -27,14 +29,18 @@ class Standing:
 
 def look_up(content: ContentRepo, order: Order, retry: bool = False) -> Standing:
     """Plan one asset from its job, taking back finished tasks that a killed run left unrecorded or another asset made."""
-    wish, job = order.manifest, content.load_job(order.manifest.asset)
+    job = content.load_job(order.manifest.asset)
+    wish = next_attempt(STAGES, order.manifest, order.images, job, order.retry_seeds)
     remains = plan(STAGES, wish, order.images, job, (), retry)
     if remains.pending:
         found = {task.key: record for task in remains.tasks if (record := content.recall(task.key))}
         if found:
             job = replace(job, records={**job.records, **found})
             remains = plan(STAGES, wish, order.images, job, found, retry)
-    return Standing(order, remains, job.only(remains.keys))
+    forbidden = [problem for problem in order.manifest.warnings if problem.code == LICENCE]
+    if forbidden and remains.pending:  # what is made already stays; nothing more is made with that generator
+        remains = replace(remains, pending=(), blocked=Failure(LICENCE, forbidden[0].message, forbidden[0].hint))
+    return Standing(order, replace(remains, note=wish.note), job.only(remains.keys))
 
 
 def refused(intake: Intake) -> list[AssetReport]:

@@ -100,12 +100,15 @@ class GpuPlan:
         runs = (tuple(task for task in run if task.key not in keys) for run in self.runs)
         return replace(self, runs=tuple(run for run in runs if run))
 
-    def cut_off(self, key: str, seconds: float) -> GpuPlan:
-        """Give a task that was cut off after so many seconds by the end of a window twice as many: it needs more."""
+    def cut_off(self, key: str, seconds: float, most: float = math.inf) -> GpuPlan:
+        """Give a task that was cut off after so many seconds by the end of a window twice as many: it needs more.
+
+        But no more than `most`, what fits into a whole allowance: it has its chance before it is called too large.
+        """
 
         def longer(task: GpuTask) -> GpuTask:
-            p50, p90 = max(task.seconds.p50, 1.4 * seconds), max(task.seconds.p90, 2 * seconds)
-            return replace(task, seconds=replace(task.seconds, p50=p50, p90=p90)) if task.key == key else task
+            p50, p90 = max(task.seconds.p50, 1.4 * seconds), max(task.seconds.p90, min(2 * seconds, most))
+            return replace(task, seconds=replace(task.seconds, p50=min(p50, p90), p90=p90)) if task.key == key else task
 
         return replace(self, runs=tuple(tuple(map(longer, run)) for run in self.runs))
 
@@ -391,14 +394,18 @@ def expected(window: Window, start: Seconds = NOTHING) -> float:
     return total([start, *loads.values(), *(task.seconds for task in window.tasks)]).p50
 
 
-def _alone(plan: GpuPlan, start: Seconds) -> int:
-    """Give the seconds of a window that holds nothing but this asset's next run."""
-    run = plan.runs[0]
-    return math.ceil(start.p90) + sum(_loads(run).values()) + _whole_seconds(run)
-
-
 def _next_reset(allowance: Allowance, opened: datetime) -> datetime | None:
     """Say when an allowance that is first used at `opened` comes back."""
     if allowance.reset == "midnight":
         return opened.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
     return opened + DAY if allowance.reset == "first_use" else None
+
+
+def _alone(plan: GpuPlan, start: Seconds) -> int:
+    """Give the seconds of a window that holds nothing but this asset's next run."""
+    return _whole_seconds(plan.runs[0]) + overhead(plan, start)
+
+
+def overhead(plan: GpuPlan, start: Seconds) -> int:
+    """Give the seconds of such a window that are not the tasks' own."""
+    return math.ceil(start.p90) + sum(_loads(plan.runs[0]).values())

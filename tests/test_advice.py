@@ -7,10 +7,13 @@ import pytest
 
 from forge_batch.advice import licence_fault
 from forge_batch.backends.contract import BackendInfo
+from forge_batch.content.local import LocalContent
 from forge_batch.intake import take_in
 from forge_batch.manifest import parse_manifest
 from forge_batch.presets import built_in_names
 from forge_batch.project import Project
+from forge_batch.runner import run
+from tests.fakes import FakeExecutor, Recorder, content_folder
 
 INBOX = Path(__file__).parents[1] / "inbox"
 LEAST = "forge: 1\nplace: {height_cm: 60}\n"
@@ -45,8 +48,23 @@ def test_a_licence_that_does_not_hold_where_the_project_is_is_warned_of(tmp_path
     ],
 )
 def test_licences_are_held_against_the_project(backend: str, project: str, count: int, tmp_path: Path) -> None:
-    """Only a generator with excluded countries asks where the project is; free ones never warn."""
+    """Only a generator with excluded countries asks where the project is; free ones say nothing."""
     assert len(warnings(f"generate: {{backend: {backend}}}\n", tmp_path, project)) == count
+
+
+def test_a_generator_that_is_forbidden_is_never_run(tmp_path: Path) -> None:
+    """The asset fails with the licence's reason before a task starts, its plan costs nothing, and the others are made."""
+    content_folder(tmp_path, "box", "lamp")
+    (tmp_path / "forge.yaml").write_text("project: {territory: DE}\n")
+    (tmp_path / "manifests" / "lamp.yaml").write_text(LEAST + "generate: {backend: hunyuan3d}\n")
+    executor = FakeExecutor()
+    report = run(LocalContent(tmp_path), executor, Recorder())
+    assert [(asset.asset, asset.state) for asset in report.assets] == [("box", "done"), ("lamp", "failed")]
+    assert executor.stages("lamp") == []
+    assert "does not hold in DE" in str(report.assets[1].failure)
+    (tmp_path / "forge.yaml").write_text("project: {territory: US}\n")
+    run(LocalContent(tmp_path), executor, Recorder())
+    assert "export" in executor.stages("lamp")
 
 
 def test_research_only_is_no_use_to_who_sells() -> None:

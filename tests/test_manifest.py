@@ -133,8 +133,9 @@ def plain(data: bytes) -> Any:
     return root.plain()
 
 
-def test_the_schema_is_sound_and_its_examples_hold() -> None:
+def test_the_schema_is_sound_and_its_examples_hold(tmp_path: Path) -> None:
     """The schema is valid draft 2020-12; every field is described and has examples, which it and the loader accept."""
+    (tmp_path / "forge.yaml").write_text("project: {territory: US}\n")  # where every licence of an example holds
     document = schema()
     jsonschema.Draft202012Validator.check_schema(document)
     for example in document["examples"]:
@@ -144,7 +145,7 @@ def test_the_schema_is_sound_and_its_examples_hold() -> None:
         assert part["description"], field
         assert part["examples"], field
         for example in part["examples"]:
-            accepted({field: example})
+            accepted({field: example}, tmp_path)
     for stage in STAGES:
         assert document["properties"][stage.name]["description"]
         definition = document["$defs"][document["properties"][stage.name]["anyOf"][0]["$ref"].rpartition("/")[2]]
@@ -152,16 +153,16 @@ def test_the_schema_is_sound_and_its_examples_hold() -> None:
             assert field.get("description"), f"{stage.name}.{name}"
             assert field.get("examples"), f"{stage.name}.{name}"
             for example in field["examples"]:
-                accepted({stage.name: {name: example}})
+                accepted({stage.name: {name: example}}, tmp_path)
 
 
-def accepted(part: dict[str, Any]) -> None:
+def accepted(part: dict[str, Any], content: Path) -> None:
     """Hold that a manifest with this part is taken by the schema and by the loader."""
     manifest = {"forge": 1, "asset": "thing", "place": {"height_cm": 60}} | part
     if "place" in part:
         manifest["place"] = {"height_cm": 60} | part["place"]
     VALIDATOR.validate(manifest)
-    parse_manifest(json.dumps(manifest))
+    parse_manifest(json.dumps(manifest), content)
 
 
 VALUES = st.one_of(

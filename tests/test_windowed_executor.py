@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from forge_batch.executors.windowed import KILLS, WindowedExecutor
 from forge_batch.jobs import Failure, TaskRecord
 from forge_batch.quota import PROFILES, UNLIMITED, Allowance, Budget, Ledger
 from forge_batch.windows import GpuPlan, GpuTask, Window
+from tests.fakes import picture
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SEED = PROFILES["seed"]
@@ -266,3 +268,29 @@ def test_a_window_can_be_a_process_of_this_machine(tmp_path: Path) -> None:
     (event,) = [event for event in events if isinstance(event, Finished)]
     assert (event.record.state, event.record.key) == ("failed", "a-0-bake_normal")
     assert 0 < ledger.entries()[-1].seconds < time.monotonic() - began + 1
+
+
+def test_the_cpu_works_while_a_window_is_open(tmp_path: Path) -> None:
+    """A window stays open until a CPU stage of another asset is finished; then that asset has its own window."""
+    cut = threading.Event()
+
+    class Slow(FakeGpu):
+        def open(self, window: Window, tasks: Sequence[WindowTask]) -> Iterator[Started | TaskRecord]:
+            assert self.windows or cut.wait(60), "the CPU waited for the GPU"
+            yield from super().open(window, tasks)
+
+    image = picture(tmp_path / "inbox" / "b" / "front.png")
+    first = TaskSpec("b", "remove_background", {}, 0, "b-cut", {}, {"front": image}, tmp_path / "work")
+    then = TaskSpec("b", "generate", {}, 0, "b-generate", {"cutouts": "b-cut/cutouts.npz"}, {}, tmp_path / "work", "gpu")
+    plan = GpuPlan("b", ((GpuTask("b", "b-generate", "generate", "", Seconds(50, 100)),),), NOW)
+    chains = [gpu_chain("a", tmp_path, ["generate"], seconds=100.0), Chain("b", (first, then), 1.0, plan)]
+    gpu = Slow()
+    executor = WindowedExecutor(2, gpu, Budget(SEED, Ledger(tmp_path / "ledger.jsonl")), Seconds(1, 2), lambda: NOW)
+    done = []
+    for event in executor.run(chains):
+        if isinstance(event, Finished):
+            done.append(event.record.key)
+            if event.record.key == "b-cut":
+                cut.set()
+    assert done == ["b-cut", "a-0-generate", "b-generate"]
+    assert [window.assets for window in gpu.windows] == [("a",), ("b",)]

@@ -235,7 +235,7 @@ def test_runs_are_what_is_ready_together() -> None:
 
 
 def test_a_task_that_was_cut_off_is_given_twice_the_time() -> None:
-    """What did not end within 100 s is planned with a p90 of 200 s; others as before."""
+    """What did not end within 100 s is planned with a p90 of 200 s, or of what an allowance holds; others as before."""
     c, d = (Slot(name, ".npz") for name in "cd")
     stages = [
         fake_stage("bake_normal", [IMAGES], [c], device="gpu", gpu=1.0),
@@ -247,6 +247,7 @@ def test_a_task_that_was_cut_off_is_given_twice_the_time() -> None:
     ((first, second),) = priced.cut_off(pending.tasks[0].key, 100.0).runs
     assert (first.seconds.p50, first.seconds.p90) == (140.0, 200.0)
     assert second.seconds == Estimator().gpu(pending.tasks[1])
+    assert priced.cut_off(pending.tasks[0].key, 100.0, most=150.0).runs[0][0].seconds.p90 == 150.0
     assert priced.without({first.key}).runs == ((second,),)
     assert priced.without({first.key, second.key}).runs == ()
 

@@ -46,3 +46,26 @@ class GpuNeed:
     def vram_at(self, resolution: int) -> float:
         """Give the GB needed at a resolution."""
         return self.vram.get(resolution, self.vram[0])
+
+
+@dataclass(frozen=True)
+class Fineness:
+    """Say how fine a generator is to work.
+
+    Attributes:
+        quality: `fast`, `balanced` or `hero`; the only thing that hull looks at.
+        resolution: Voxels along an edge.
+        structure_steps: Sampling steps for the coarse structure.
+        shape_steps: Sampling steps for the shape.
+        texture_steps: Sampling steps for the texture.
+        candidates: Seeds that are tried; the result whose outlines agree best with the views is kept.
+        multi_view: What more than one view is for: `choose` among candidates, or `average` (an experiment).
+    """
+
+    quality: str = "balanced"
+    resolution: int = 1024
+    structure_steps: int = 12
+    shape_steps: int = 12
+    texture_steps: int = 12
+    candidates: int = 1
+    multi_view: str = "choose"

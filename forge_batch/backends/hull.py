@@ -14,23 +14,23 @@ import numpy as np
 from scipy import ndimage
 
 from forge_batch.backends.catalog import CATALOG
+from forge_batch.backends.contract import Fineness
 from forge_batch.errors import StageError
 from forge_batch.ops.bleed import bleed_colors
 from forge_batch.ops.camera import Camera
 from forge_batch.ops.cross_section import eccentricity, flatness, keep_outlines, superellipse
 from forge_batch.ops.inflated_solid import inflated_field
 from forge_batch.ops.iso_surface import iso_surface
-from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.needed_parts import drop_needless_parts
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.outline_overlap import outline_overlap
 from forge_batch.ops.shading import brightness_trend, unevenness
 from forge_batch.ops.silhouette import Silhouette, measure_silhouette
 from forge_batch.ops.smooth import smooth
-from forge_batch.ops.source import Projection, SourceMesh, read_srgb
+from forge_batch.ops.source import SourceMesh
 from forge_batch.ops.straightness import straightness
 from forge_batch.ops.view_alignment import align_views
-from forge_batch.ops.view_weights import fill_unseen, view_weights
+from forge_batch.ops.view_colors import color_from_views
 from forge_batch.ops.visual_hull import Grid, hull_bounds, hull_field, spread
 
 info = CATALOG["hull"]
@@ -43,7 +43,6 @@ MARGIN = 6.0  # cells, how far a lost part of an outline is raised
 SMOOTH = 1.0  # cells, blur of the rounded sections before they are cut by the hull
 NEEDLES = 3  # passes of smoothing over the finished surface
 PAIRS = (("front", "back"), ("right", "left"))
-ROUGHNESS = 0.7
 WORST_VIEW, WORST_MEAN = 0.7, 0.8
 """Silhouette IoU below which views are taken to show different things."""
 
@@ -51,7 +50,7 @@ WORST_VIEW, WORST_MEAN = 0.7, 0.8
 def generate(
     cutouts: Mapping[str, np.ndarray],
     cameras: Mapping[str, Camera] | None,
-    quality: str,
+    fineness: Fineness,
     seed: int,
     progress: Callable[[float, str], None],
 ) -> SourceMesh:
@@ -60,7 +59,7 @@ def generate(
     Args:
         cutouts: (h, w, 4) uint8 sRGB with straight alpha by view name (front, right, back, left), of any size each.
         cameras: By view name, for all cut-outs; None for orthographic views of unknown scale.
-        quality: Key of CELLS.
+        fineness: Its quality, a key of CELLS; nothing else is looked at.
         seed: Not used: the result depends on the pictures alone.
         progress: Told a fraction and a few words.
 
@@ -79,7 +78,7 @@ def generate(
     if bounds is None:
         raise _contradiction(silhouettes, "their outlines have no point in common")
     pictures = {name: bleed_colors(cutout) for name, cutout in cutouts.items()}
-    grid = Grid.around(*bounds, CELLS[quality])
+    grid = Grid.around(*bounds, CELLS[fineness.quality])
     mesh = iso_surface(_solid(grid, silhouettes, pictures), grid)
     if not len(mesh.faces):
         raise _contradiction(silhouettes, "their outlines have no point in common")
@@ -90,7 +89,7 @@ def generate(
     if min(overlap.values()) < WORST_VIEW or np.mean(list(overlap.values())) < WORST_MEAN:
         measured = ", ".join(f"{name} {iou:.2f}" for name, iou in overlap.items())
         raise _contradiction(silhouettes, f"a body that fits all of them fills their outlines only to {measured} (IoU)")
-    source = _colored(mesh, pictures, silhouettes, grid.step)
+    source = color_from_views(mesh, pictures, silhouettes, grid.step)
     progress(1.0, "colours projected")
     return source
 
@@ -133,38 +132,6 @@ def _solid(grid: Grid, silhouettes: Sequence[Silhouette], pictures: Mapping[str,
 def _over_pair(grid: Grid, hull: np.ndarray, side: Sequence[Silhouette], planes: Sequence[np.ndarray]) -> np.ndarray:
     """Look up a plane of each view of a pair at every cell; the greater value counts."""
     return np.asarray(np.maximum.reduce([spread(grid, hull, plane, s.camera) for s, plane in zip(side, planes, strict=True)]))
-
-
-def _colored(mesh: Mesh, pictures: Mapping[str, np.ndarray], silhouettes: Sequence[Silhouette], step: float) -> SourceMesh:
-    """Project the pictures onto the surface and invent the rest."""
-    weights = view_weights(mesh, [s.camera for s in silhouettes], [s.distance for s in silhouettes], 1.5 * step)
-    seen = (weights.sum(axis=0) > 0).astype(np.float32)
-    color = np.zeros((len(mesh.vertices), 3), np.float32)
-    projections = []
-    for silhouette, weight in zip(silhouettes, weights, strict=True):
-        image = pictures[silhouette.name]
-        height, width = image.shape[:2]
-        rows, columns = silhouette.mask.shape
-        factor = np.array([width / columns, height / rows])
-        plane = silhouette.camera
-        camera = Camera(plane.view, plane.focal * factor, plane.centre * factor, (width, height), plane.orthographic)
-        projections.append(Projection(image, camera, weight))
-        used = np.flatnonzero(weight > 0)
-        color[used] += weight[used, None] * read_srgb(image, camera.project(mesh.vertices[used])[0])
-    if len(silhouettes) == 1:
-        hidden = seen == 0
-        color[hidden] = read_srgb(projections[0].image, projections[0].camera.project(mesh.vertices[hidden])[0])
-    else:
-        color = fill_unseen(mesh, color, seen)
-    count = len(mesh.vertices)
-    return SourceMesh(
-        mesh=mesh,
-        base_color=np.clip(color, 0.0, 1.0),
-        metallic=np.zeros(count, np.float32),
-        roughness=np.full(count, ROUGHNESS, np.float32),
-        seen=seen,
-        projections=tuple(projections),
-    )
 
 
 def _contradiction(silhouettes: Sequence[Silhouette], found: str) -> StageError:

@@ -81,7 +81,7 @@ def _failure(error: Exception, spec: TaskSpec) -> Failure:
         where = error.filename or spec.work
         hint = "free some space" if error.errno in {28, 122} else "make that folder writable"
         return Failure("content", f"cannot write {where} ({os.strerror(error.errno)})", hint)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's is no MemoryError
         return Failure("memory", f"{spec.stage} ran out of memory", "lower texture_size or quality, or set FORGE_WORKERS=1")
     traceback.print_exc()
     text = str(error).splitlines()

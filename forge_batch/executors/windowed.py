@@ -24,7 +24,7 @@ from forge_batch.executors.local import LocalPool
 from forge_batch.jobs import Failure, TaskRecord
 from forge_batch.quota import Budget
 from forge_batch.stage import Device
-from forge_batch.windows import GpuPlan, Window, pack, worth_opening
+from forge_batch.windows import GpuPlan, Window, overhead, pack, worth_opening
 
 KILLS = 2
 """How often the worker of a task may be killed before the asset fails."""
@@ -255,13 +255,20 @@ class _Run:
         asset, spec = self.owner[key], self.specs[key]
         self.kills[key] += 1
         if time.monotonic() - session.since >= session.window.limit:
-            asset.gpu = asset.gpu.cut_off(key, time.monotonic() - session.task_since)
+            asset.gpu = asset.gpu.cut_off(key, time.monotonic() - session.task_since, self._most(asset.gpu))
         if refusal.action == "fail" or self.kills[key] > KILLS:
             code = "bug" if refusal.action == "fail" else "worker"
             failure = Failure(code, f"{spec.stage} broke the GPU worker ({refusal.reason})", "see the log of the Space")
             event = Finished(spec.asset, TaskRecord(spec.stage, key, "failed", 0.0, failure=failure, params=spec.params))
             yield event
             self._done(event)
+
+    def _most(self, plan: GpuPlan) -> float:
+        """Say how long a task of this asset may take at most, alone in a window with the whole allowance."""
+        allowance = self.settings.budget.allowance
+        if allowance.seconds is None or not plan.runs:
+            return math.inf
+        return allowance.longest(allowance.seconds, plan.size) - overhead(plan, self.settings.start)
 
     def _soon(self) -> bool:
         """Tell whether a window may open before long."""

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from forge_batch.ops.fbx_file import Record, Value, encode, object_name, record
 from forge_batch.ops.fbx_geometry import hull, surface
-from forge_batch.ops.fbx_header import FIRST_ID, METRES_Y_UP, UNREAL, Frame, definitions, preamble
-from forge_batch.ops.fbx_objects import lod_attribute, material, model, null_attribute, texture, video
+from forge_batch.ops.fbx_graph import ROOT, Graph
+from forge_batch.ops.fbx_header import METRES_Y_UP, UNREAL, Frame
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.writable import check_hull, check_surface
 
@@ -72,7 +71,7 @@ def encode_fbx(scene: FbxScene) -> bytes:
             not one fewer than levels, positive and growing (a bug of the caller).
     """
     _check(scene)
-    graph = _Graph()
+    graph = Graph()
     slot = graph.add_material(scene.material, scene.textures)
     parent = graph.add_lod_group(f"{scene.name}_LodGroup", scene.thresholds) if scene.grouped and scene.thresholds else ROOT
     for level, mesh in enumerate(scene.lods):
@@ -92,7 +91,7 @@ def encode_hulls(name: str, hulls: Sequence[Mesh], frame: Frame) -> bytes:
     Raises:
         ValueError: A hull is flat (a bug of the caller).
     """
-    graph = _Graph()
+    graph = Graph()
     for index, mesh in enumerate(hulls):
         check_hull(mesh, f"hull {index} of {name}")
         graph.add_mesh(f"{name}_{index:02d}", hull(mesh), ROOT)
@@ -112,63 +111,3 @@ def _check(scene: FbxScene) -> None:
         check_surface(mesh, f"level {level} of {scene.name}")
     for index, solid in enumerate(scene.hulls):
         check_hull(solid, f"hull {index} of {scene.name}")
-
-
-ROOT = np.int64(0)
-"""What stands at the top of the scene hangs on."""
-
-
-class _Graph:
-    """Number objects in the order they come and keep who hangs on whom."""
-
-    def __init__(self) -> None:
-        self.objects: list[Record] = []
-        self.connections: list[Record] = []
-
-    def add(self, item: Record) -> np.int64:
-        """Put an id in front of an object's values and keep it."""
-        number = np.int64(FIRST_ID + len(self.objects))
-        self.objects.append(Record(item.name, (number, *item.values), item.children))
-        return number
-
-    def connect(self, child: np.int64, parent: np.int64, target: str = "") -> None:
-        """Hang an object on another, or on a property of it."""
-        values: tuple[Value, ...] = ("OP", child, parent, target) if target else ("OO", child, parent)
-        self.connections.append(Record("C", values))
-
-    def add_material(self, name: str, textures: Mapping[str, str]) -> np.int64:
-        """Add a material with its textures and give its id."""
-        slot = self.add(material(name, textures))
-        for kind, file in textures.items():
-            picture, clip = self.add(texture(file)), self.add(video(file))
-            self.connect(picture, slot, kind)
-            self.connect(clip, picture)
-        return slot
-
-    def add_lod_group(self, name: str, thresholds: Sequence[float]) -> np.int64:
-        """Add the group whose children are levels and give its id."""
-        group = self.add(model(name, "LodGroup"))
-        self.connect(group, ROOT)
-        self.connect(self.add(lod_attribute(name, thresholds)), group)
-        return group
-
-    def add_mesh(self, name: str, layers: list[Record], parent: np.int64) -> np.int64:
-        """Add a model and its geometry under one name and give the model's id."""
-        number = self.add(model(name, "Mesh"))
-        geometry = self.add(record("Geometry", object_name(name, "Geometry"), "Mesh", children=layers))
-        self.connect(number, parent)
-        self.connect(geometry, number)
-        return number
-
-    def add_empty(self, name: str, place: tuple[float, float, float], parent: np.int64) -> np.int64:
-        """Add an object that is only a place and give its id."""
-        number = self.add(model(name, "Null", place))
-        self.connect(self.add(null_attribute(name)), number)
-        self.connect(number, parent)
-        return number
-
-    def encode(self, frame: Frame) -> bytes:
-        """Give the bytes of the file that holds these objects."""
-        objects, hangs = record("Objects", children=self.objects), record("Connections", children=self.connections)
-        takes = record("Takes", children=[record("Current", "")])
-        return encode([*preamble(frame), definitions(self.objects), objects, hangs, takes])

@@ -68,6 +68,13 @@ def control_points(
     return points.astype(np.float64), inverse.reshape(-1, 3).astype(np.int32)
 
 
+def point_owners(vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"]) -> Int32[np.ndarray, " p"]:
+    """Give, for each control point that `control_points` makes, the first vertex that stands there."""
+    corners = faces.ravel()
+    first = np.unique(vertices[corners] + np.float32(0), axis=0, return_index=True)[1]
+    return corners[first].astype(np.int32)
+
+
 def _vectors(kind: str, array: str, values: Float64[np.ndarray, "n 3"]) -> Record:
     """Describe one vector per corner."""
     rows = [*_mapping(101, "", "ByPolygonVertex", "Direct"), record(array, np.ascontiguousarray(values).ravel())]

@@ -26,6 +26,14 @@ def null_attribute(name: str) -> Record:
     return record("NodeAttribute", object_name(name, "NodeAttribute"), "Null", children=[record("TypeFlags", "Null")])
 
 
+def bone_attribute(name: str) -> Record:
+    """Describe what makes a model a bone."""
+    rows = properties(("Size", "double", "Number", "", 1.0))
+    return record(
+        "NodeAttribute", object_name(name, "NodeAttribute"), "LimbNode", children=[rows, record("TypeFlags", "Skeleton")]
+    )
+
+
 def lod_attribute(name: str, thresholds: Sequence[float]) -> Record:
     """Describe what makes a model an LOD group: the distances at which levels change."""
     levels: list[tuple[Value, ...]] = [

@@ -1,13 +1,14 @@
 """Hold the high-poly source of every bake, and colour any point of it.
 
-Three ways of being coloured, all behind one `sample`: vertex attributes (always there), and on top of them sharper colour
-projected from the input images where an image saw the surface.
+Three ways of being coloured, all behind one `sample`: vertex attributes (always there), a field of voxels that is finer than
+they, and on top of them sharper colour projected from the input images where an image saw the surface.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 
 from forge_batch.ops.camera import Camera
 from forge_batch.ops.mesh import Mesh, load_arrays, save_arrays
+from forge_batch.ops.voxel_field import VoxelField
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,9 @@ class SourceMesh:
         roughness: (v,), 0..1.
         seen: (v,), 1 where at least one input image saw the vertex, 0 where its colour was invented.
         projections: Input images, or none.
+        field: What the generator knows of the material between vertices: it stands for base_color, metallic and roughness,
+            which are its values at the vertices.
+        facts: What its generator measured, JSON values by name; not kept in files.
     """
 
     mesh: Mesh
@@ -61,6 +66,8 @@ class SourceMesh:
     roughness: Float32[np.ndarray, " v"]
     seen: Float32[np.ndarray, " v"]
     projections: tuple[Projection, ...] = ()
+    field: VoxelField | None = None
+    facts: dict[str, Any] = dataclass_field(default_factory=dict)
 
     def sample(self, face: Int[np.ndarray, " n"], barycentric: Float[np.ndarray, "n 3"]) -> Samples:
         """Give the material at points of the surface.
@@ -76,10 +83,14 @@ class SourceMesh:
             picked = values[corners]
             return np.asarray(np.einsum("nk,nk...->n...", weight, picked), dtype=np.float32)
 
-        color = at(self.base_color)
+        if self.field is None:
+            color, metallic, roughness = at(self.base_color), at(self.metallic), at(self.roughness)
+        else:
+            values = self.field.read(at(self.mesh.vertices))
+            color, metallic, roughness = srgb_to_linear(values[:, :3]), values[:, 3], values[:, 4]
         if self.projections:
             color = self._projected(at(self.mesh.vertices), color, [at(p.weights) for p in self.projections])
-        return Samples(color, at(self.metallic), at(self.roughness), at(self.seen))
+        return Samples(color, metallic, roughness, at(self.seen))
 
     def _projected(self, points: np.ndarray, fallback: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
         """Blend the projections by weight; what lacks weight to reach 1 comes from the vertex colour."""
@@ -102,7 +113,8 @@ class SourceMesh:
             normals = (normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32)
         mesh = replace(self.mesh, vertices=vertices, normals=normals)
         projections = tuple(replace(p, camera=p.camera.moved(matrix)) for p in self.projections)
-        return replace(self, mesh=mesh, projections=projections)
+        field = self.field.moved(matrix) if self.field else None
+        return replace(self, mesh=mesh, projections=projections, field=field)
 
 
 def srgb_to_linear(values: np.ndarray) -> np.ndarray:
@@ -149,6 +161,9 @@ def save_source(path: Path, source: SourceMesh, meta: Mapping[str, Any] | None =
     for index, projection in enumerate(source.projections):
         arrays[f"image{index}"] = projection.image
         arrays[f"weights{index}"] = projection.weights
+    if source.field is not None:
+        arrays["voxels"], arrays["voxel_values"] = source.field.coordinates, source.field.values
+        arrays["voxel_frame"] = source.field.frame
     cameras = [projection.camera.to_json() for projection in source.projections]
     save_arrays(path, arrays, {"cameras": cameras, "meta": dict(meta or {})})
 
@@ -161,7 +176,9 @@ def load_source(path: Path) -> SourceMesh:
         for index, camera in enumerate(document["cameras"])
     )
     mesh = Mesh(arrays["vertices"], arrays["faces"], normals=arrays.get("normals"))
-    return SourceMesh(mesh, arrays["base_color"], arrays["metallic"], arrays["roughness"], arrays["seen"], projections)
+    color, metallic, roughness, seen = (arrays[name] for name in ("base_color", "metallic", "roughness", "seen"))
+    field = VoxelField(arrays["voxels"], arrays["voxel_values"], arrays["voxel_frame"]) if "voxels" in arrays else None
+    return SourceMesh(mesh, color, metallic, roughness, seen, projections, field)
 
 
 def load_source_meta(path: Path) -> dict[str, Any]:

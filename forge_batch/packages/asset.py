@@ -10,6 +10,7 @@ import numpy as np
 from forge_batch.ops.glb import BASE_COLOR, NORMAL, ORM
 from forge_batch.ops.image_file import encode_png
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.rig import Rig
 from forge_batch.ops.screen_sizes import sphere_diameter
 from forge_batch.packages.names import Names
 
@@ -30,6 +31,10 @@ class Asset:
         sockets: Places by name, in house space.
         nanite: Whether Unreal builds the mesh for Nanite.
         lightmap_resolution: Texels of the edge that the second uv set was laid out for, or None.
+        rig: The skeleton of a character, or None.
+        rigged: The mesh whose vertices the rig's weights belong to.
+        bone_names: `mannequin` or `keep`.
+        influences: Most joints that move one vertex.
         normal_bits: Of a channel of normal maps that are files of their own: 8 or 16. Inside a GLB they have 8.
     """
 
@@ -43,6 +48,10 @@ class Asset:
     naming: str = "epic"
     sockets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     normal_bits: int = 8
+    rig: Rig | None = None
+    rigged: Mesh | None = None
+    bone_names: str = "mannequin"
+    influences: int = 8
     nanite: bool = False
     lightmap_resolution: int | None = None
 

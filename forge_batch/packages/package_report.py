@@ -16,6 +16,7 @@ from forge_batch.ops.document import Document
 from forge_batch.packages.asset import Asset
 from forge_batch.packages.engines import Engine
 from forge_batch.packages.names import pascal
+from forge_batch.packages.skinned import skeleton_facts
 
 LIBRARIES = ("numpy", "opencv-python-headless", "pymeshlab", "xatlas", "coacd", "embreex", "pygltflib", "dracopy")
 
@@ -30,6 +31,7 @@ class Summary:
         size: Extents along the engine's X, Y, Z, centimetres.
         source: Meta of the SOURCE_MESH slot.
         cutouts: Meta of the CUTOUTS slot.
+        skeleton: What became of the rig, see packages.skinned; None where there is none in the package.
     """
 
     asset: str
@@ -43,6 +45,7 @@ class Summary:
     source: Mapping[str, Any]
     cutouts: Mapping[str, Any]
     gates: Sequence[Gate]
+    skeleton: Mapping[str, Any] | None = None
 
     @classmethod
     def of(
@@ -69,6 +72,7 @@ class Summary:
             source,
             cutouts,
             gates,
+            skeleton_facts(asset) if engine.name == "ue5" else None,
         )
 
     def lines(self) -> list[str]:
@@ -98,6 +102,7 @@ def report_json(summary: Summary, files: Mapping[str, bytes]) -> dict[str, Any]:
         "hull_vertices": summary.hulls,
         "size_cm": summary.size,
         "texture_size": summary.texture_size,
+        **({"skeleton": summary.skeleton} if summary.skeleton else {}),
         "gates": [gate.to_json() for gate in summary.gates],
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in sorted(files.items())
@@ -121,6 +126,7 @@ def report_html(summary: Summary, steps: str, preview: bytes, licence: str) -> s
             ("textures", f"{summary.texture_size} px: {summary.engine.maps}"),
             ("collision", _collision(summary.hulls)),
             ("cut out by", ", ".join(f"{view}: {how}" for view, how in sorted(summary.cutouts["methods"].items()))),
+            *([("skeleton", _skeleton(summary.skeleton))] if summary.skeleton else []),
             ("made by", f"{summary.source['backend']} {summary.source['revision']}, seed {summary.source['seed']}"),
         ]
     )
@@ -133,6 +139,12 @@ def report_html(summary: Summary, steps: str, preview: bytes, licence: str) -> s
     page.heading("Quality gates")
     page.table(HEAD, gate_rows(summary.gates))
     return page.to_html()
+
+
+def _skeleton(facts: Mapping[str, Any]) -> str:
+    """Say how many bones there are and which have no name of the Mannequin's."""
+    left = ", ".join(facts["unmatched"]) or "none"
+    return f"{facts['bones']} bones, at most {facts['influences']} a vertex. {facts['note']} Not matched: {left}"
 
 
 def _collision(hulls: Sequence[int]) -> str:

@@ -18,6 +18,7 @@ from forge_batch.ops.fbx import FbxScene, encode_fbx
 from forge_batch.ops.glb import BASE_COLOR, NORMAL, ORM, encode_glb
 from forge_batch.ops.image_file import encode_png
 from forge_batch.packages.asset import CENTIMETRES, Asset, carried, directx, glb_textures, switch_distances, turned
+from forge_batch.packages.skinned import skinned_fbx
 
 FBX_AXES = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], np.float32)
 GLB_AXES = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], np.float32)
@@ -43,6 +44,8 @@ def ue5_files(asset: Asset) -> dict[str, bytes]:
         carried(asset.sockets, FBX_AXES, CENTIMETRES),
     )
     files[f"{names.mesh}.fbx"] = encode_fbx(scene)
+    if asset.rig is not None:
+        files[f"{names.skeletal_mesh}.fbx"] = skinned_fbx(asset, FBX_AXES, scene.textures)
     images = {kind: names.texture(kind) + ("_GL" if kind == NORMAL else "") for kind in inside}
     files[f"{names.mesh}.glb"] = encode_glb(
         names.mesh,

@@ -75,6 +75,11 @@ class Params(StageParams):
         examples=[{"Grip": [10, 0, 55]}],
         json_schema_extra={"default": {}},
     )
+    bone_names: Literal["mannequin", "keep"] = Field(
+        default="mannequin",
+        description="Names of a rig's bones for Unreal: its Mannequin's where it is plain which is meant, or the rig's own.",
+    )
+    influences: Literal[4, 8] = Field(default=8, description="Most bones that move one vertex of a rigged mesh.")
     nanite: Literal["auto", "on", "off"] = Field(
         default="auto",
         description=f"Whether Unreal builds the mesh for Nanite, which uses no LODs; auto: from {NANITE} triangles in LOD0 on.",
@@ -109,6 +114,7 @@ def _load(context: StageContext[Params]) -> Asset:
     from forge_batch.ops.image_file import read_png
     from forge_batch.ops.lightmap import with_lightmap_uv
     from forge_batch.ops.mesh import load_mesh, load_meshes
+    from forge_batch.ops.rig import load_rig
     from forge_batch.packages.asset import Asset
 
     lods, facts = load_meshes(context.path(LODS)) if context.has(LODS) else ({"lod0": load_mesh(context.path(MESH))}, {})
@@ -128,6 +134,10 @@ def _load(context: StageContext[Params]) -> Asset:
         # Unreal's X, Y and Z are the house's z, -x and y
         sockets={name: (-y / 100, z / 100, x / 100) for name, (x, y, z) in context.params.sockets.items()},
         normal_bits=context.params.normal_bits,
+        rig=load_rig(context.path(RIG)) if context.has(RIG) else None,
+        rigged=load_mesh(context.path(MESH)) if context.has(RIG) else None,
+        bone_names=context.params.bone_names,
+        influences=context.params.influences,
         nanite=use_nanite(context.params.nanite, len(lods["lod0"].faces)),
         lightmap_resolution=context.params.lightmap_resolution,
     )
@@ -196,7 +206,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="export",
     group="export",
-    version=5,
+    version=6,
     device="cpu",
     inputs=(
         MESH,

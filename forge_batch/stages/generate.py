@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from forge_batch.backends.contract import BackendInfo
+    from forge_batch.backends.contract import BackendInfo, Fineness
     from forge_batch.ops.camera import Camera
     from forge_batch.ops.source import SourceMesh
 
@@ -95,6 +95,25 @@ class Params(StageParams):
         json_schema_extra=_by_quality,
     )
 
+    candidates: int = Field(
+        default=1,
+        ge=1,
+        le=8,
+        examples=[3],
+        description="Seeds that a learned generator tries where there is more than one view; the result whose outlines agree "
+        "best with the views is kept. Each costs the whole time.",
+    )
+    multi_view: Literal["choose", "average"] = Field(
+        default="choose",
+        description="What trellis2, which takes one view, does with the others: choose among candidates by them, or average "
+        "what it sees in all of them, which is an experiment.",
+    )
+    texture_with: Literal["own", "trellis2"] = Field(
+        default="own",
+        description="Who colours the shape: the generator itself (hunyuan3d: the views), or the texture model of trellis2, "
+        "which gives metallic and roughness as well.",
+    )
+
     implied = MappingProxyType({"quality": QUALITIES})
 
 
@@ -107,7 +126,7 @@ class Generator(Protocol):
         self,
         cutouts: Mapping[str, np.ndarray],
         cameras: Mapping[str, Camera] | None,
-        quality: str,
+        fineness: Fineness,
         seed: int,
         progress: Callable[[float, str], None],
     ) -> SourceMesh:
@@ -131,14 +150,16 @@ def load_generator(name: str) -> Generator:
 
 
 def _revision(params: Params) -> str:
-    return CATALOG[params.backend].revision
+    painter = "+" + CATALOG[params.texture_with].revision if params.texture_with != "own" else ""
+    return CATALOG[params.backend].revision + painter
 
 
 def _cost(params: Params) -> Cost:
     if params.backend == "hull":
         return Cost(cpu=_CPU[params.quality])
     shape, texture, rest = _GPU[params.backend][params.resolution]
-    return Cost(gpu=rest + (shape * max(params.structure_steps, params.shape_steps) + texture * params.texture_steps) / 12)
+    shaping = rest + shape * max(params.structure_steps, params.shape_steps) / 12
+    return Cost(gpu=params.candidates * shaping + texture * params.texture_steps / 12)
 
 
 def run(context: StageContext[Params]) -> Metrics:
@@ -148,6 +169,7 @@ def run(context: StageContext[Params]) -> Metrics:
         StageError: The views show no common solid, or the file of cut-outs holds none.
         BackendUnavailable: The generator asked for is not installed.
     """
+    from forge_batch.backends.contract import Fineness
     from forge_batch.ops.camera import Camera
     from forge_batch.ops.mesh import Mesh, load_arrays, save_mesh
     from forge_batch.ops.outline_overlap import outline_overlap
@@ -158,8 +180,17 @@ def run(context: StageContext[Params]) -> Metrics:
     if not cutouts:
         raise StageError("there are no cut-outs to generate from", "give the image set at least front.png")
     cameras = {view: Camera.from_json(camera) for view, camera in meta.get("cameras", {}).items()}
-    source = backend.generate(cutouts, cameras or None, context.params.quality, context.seed, context.progress)
+    params = context.params
+    fineness = Fineness(**params.model_dump(exclude={"backend", "texture_with"}))
+    source = backend.generate(cutouts, cameras or None, fineness, context.seed, context.progress)
+    facts = dict(source.facts)
     info = backend.info
+    painted: Metrics = {}
+    if params.texture_with not in {"own", params.backend}:
+        from forge_batch.backends import trellis2
+
+        source = trellis2.paint(source.mesh, cutouts, fineness, context.seed, context.progress)
+        painted = {"painter": trellis2.info.name, "painter_revision": trellis2.info.revision}
     save_source(
         context.out(SOURCE_MESH),
         source,
@@ -170,10 +201,16 @@ def run(context: StageContext[Params]) -> Metrics:
             "commercial": info.commercial,
             "territory": info.territory,
             "seed": context.seed,
+            **painted,
         },
     )
     save_mesh(context.out(MESH), Mesh(source.mesh.vertices, source.mesh.faces))
-    metrics: Metrics = {"views": sorted(cutouts), "vertices": len(source.mesh.vertices), "faces": len(source.mesh.faces)}
+    metrics: Metrics = {
+        "views": sorted(cutouts),
+        "vertices": len(source.mesh.vertices),
+        "faces": len(source.mesh.faces),
+        **facts,
+    }
     if source.projections:
         overlaps = [
             outline_overlap(source.mesh, cutouts[view][..., 3], projection.camera)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from forge_batch.backends import hull
+from forge_batch.backends.contract import Fineness
 from forge_batch.errors import StageError
 from forge_batch.ops.camera_file import read_cameras
 from forge_batch.ops.outline_overlap import outline_overlap
@@ -46,7 +47,7 @@ def disc(radius: int, shaded: bool = False) -> np.ndarray:
 
 def generate(cutouts: dict[str, np.ndarray], quality: str = "fast") -> SourceMesh:
     """Run the generator on orthographic views."""
-    return hull.generate(cutouts, None, quality, 0, lambda *_: None)
+    return hull.generate(cutouts, None, Fineness(quality), 0, lambda *_: None)
 
 
 def views_of(name: str) -> dict[str, np.ndarray]:
@@ -161,7 +162,7 @@ def test_a_picture_that_does_not_fit_its_camera_is_refused() -> None:
     """A camera.json for another size would project colours to the wrong place."""
     cameras = read_cameras(ROOT / "inbox" / "horse" / "camera.json")
     with pytest.raises(StageError, match=r"90 x 90.*1024 x 1024"):
-        hull.generate({"front": block(50, 50, RED)}, {"front": cameras["front"]}, "fast", 0, lambda *_: None)
+        hull.generate({"front": block(50, 50, RED)}, {"front": cameras["front"]}, Fineness("fast"), 0, lambda *_: None)
 
 
 @pytest.mark.parametrize("name", ["teddy_bear", "ammo_crate", "hanging_lantern"])
@@ -169,7 +170,7 @@ def test_real_views_with_cameras_are_met(name: str) -> None:
     """Outlines of real objects are met to 97 % on average, by a closed manifold that reports its progress to the end."""
     views, told = views_of(name), []
     cameras = read_cameras(ROOT / "inbox" / name / "camera.json")
-    source = hull.generate(views, cameras, "balanced", 0, lambda fraction, _: told.append(fraction))
+    source = hull.generate(views, cameras, Fineness("balanced"), 0, lambda fraction, _: told.append(fraction))
     assert measure_topology(source.mesh.faces).closed
     overlap = [outline_overlap(source.mesh, views[view][..., 3], cameras[view]) for view in VIEWS]
     assert np.mean(overlap) > 0.97

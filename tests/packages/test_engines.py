@@ -15,7 +15,7 @@ from forge_batch.packages.web import LIMIT
 from tests import winged_box
 from tests.ops.test_fbx import corners, signed_volume
 from tests.ops.test_glb import Glb
-from tests.readers import ask_blender, ask_ufbx, validate_glb
+from tests.readers import ask_assimp, ask_blender, ask_three_glb, ask_ufbx, validate_glb
 
 ORM = (200, 180, 30)
 GRIP = (0.1, 0.2, 0.3)
@@ -205,3 +205,40 @@ def test_a_bare_asset_can_be_packed_for_every_engine(asset: Asset) -> None:
     bare = Asset("winged", asset.lods[:1], [1.0], [], None, None, None)
     for name, engine in ENGINES.items():
         assert {Path(file).stem for file in engine.files(bare)} == {"SM_Winged"}, name
+
+
+@pytest.mark.node
+@pytest.mark.parametrize(("engine", "tolerance"), [("godot4", 1e-6), ("blender", 1e-6), ("web", 1e-4)])
+def test_three_finds_every_glb_in_the_house_frame(folders: dict[str, Path], engine: str, tolerance: float) -> None:
+    """Bounds, outwards faces, tangents on every corner and the material's name; Draco is unpacked by Google's own decoder."""
+    read = ask_three_glb(folders[engine] / "SM_Winged.glb")
+    (level,) = [mesh for mesh in read["meshes"] if mesh["name"] == "SM_Winged"]
+    points = np.array(level["positions"])
+    assert (level["triangles"], level["parent"], level["materials"]) == (48, None, ["M_Winged"])
+    np.testing.assert_allclose(points.min(axis=0), winged_box.LOW, atol=tolerance)
+    np.testing.assert_allclose(points.max(axis=0), winged_box.HIGH, atol=tolerance)
+    assert signed_volume(points) == pytest.approx(winged_box.VOLUMES[0], rel=1e-3)
+    tangents = np.array(level["tangents"])
+    assert tangents.shape == (144, 4)
+    assert set(tangents[:, 3]) == {-1.0, 1.0}
+    np.testing.assert_allclose(np.linalg.norm(tangents[:, :3], axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("engine", "file", "high"),
+    [
+        ("ue5", "SM_Winged.fbx", [80.0, 85.0, 80.0]),
+        ("ue5", "SM_Winged.glb", [0.8, 0.8, 0.25]),
+        ("unity_hdrp", "SM_Winged.fbx", [0.85, 0.8, 0.8]),
+        ("godot4", "SM_Winged.glb", [0.85, 0.8, 0.8]),
+        ("blender", "SM_Winged.glb", [0.85, 0.8, 0.8]),
+    ],
+)
+def test_assimp_reads_the_files_in_their_own_frames(
+    folders: dict[str, Path], engine: str, file: str, high: list[float]
+) -> None:
+    """LOD0 has 48 triangles, one UV set, and reaches as far as each file's frame says."""
+    mesh = ask_assimp(folders[engine] / file)["meshes"][0]
+    assert (mesh["triangles"], mesh["uv_sets"]) == (48, 1)
+    np.testing.assert_allclose(np.array(mesh["positions"]).max(axis=0), high, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(mesh["normals"], axis=1), 1.0, atol=1e-5)

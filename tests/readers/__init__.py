@@ -58,6 +58,36 @@ def ask_three(path: Path) -> dict[str, Any]:
     return _ask(["node", str(READERS / "read_three.mjs"), str(NODE_MODULES), str(path)])
 
 
+def ask_ufbx_skin(path: Path) -> dict[str, Any]:
+    """Read the skeleton and skins of an FBX file with ufbx."""
+    pytest.importorskip("ufbx", reason="ufbx is not installed: it is in the dev group of pyproject.toml")
+    return _ask([sys.executable, str(READERS / "read_ufbx_skin.py"), str(path)])
+
+
+def ask_three_skin(path: Path, poses: Path) -> dict[str, Any]:
+    """Bend the skeleton of an FBX file with three.js."""
+    needs_node("three")
+    return _ask(["node", str(READERS / "read_three_skin.mjs"), str(NODE_MODULES), str(path), str(poses)])
+
+
+def ask_blender_skin(path: Path, poses: Path, importer: str) -> dict[str, Any]:
+    """Bend the skeleton of an FBX file (importer `addon` or `native`) with Blender."""
+    script = str(READERS / "read_blender_skin.py")
+    return _ask([blender_python(), script, str(path), str(poses), "--importer", importer])
+
+
+def ask_three_glb(path: Path) -> dict[str, Any]:
+    """Read a GLB file with three.js, Draco with Google's decoder."""
+    needs_node("three")
+    return _ask(["node", str(READERS / "read_three_glb.mjs"), str(NODE_MODULES), str(path)])
+
+
+def ask_assimp(path: Path) -> dict[str, Any]:
+    """Read an FBX or GLB file with assimp, in the file's own frame and unit."""
+    pytest.importorskip("assimp_py", reason="assimp-py is not installed: it is in the dev group of pyproject.toml")
+    return _ask([sys.executable, str(READERS / "read_assimp.py"), str(path)])
+
+
 def ask_blender(path: Path, importer: str) -> dict[str, Any]:
     """Read an FBX (importer `addon` or `native`) or GLB file (`gltf`) with Blender."""
     return _ask([blender_python(), str(READERS / "read_blender.py"), str(path), "--importer", importer])

@@ -2,29 +2,18 @@
 
 python read_ufbx.py FILE.fbx
 
-ufbx 0.0.5 counts references to scene elements one too few (so each one taken is held for good here), crashes on `node.parent`
-and on `mesh` of a node without one, and `scene.materials` gives another list: walk down from the root.
+ufbx 0.0.5 counts references to scene elements one too few (see read_ufbx_held.py), crashes on `node.parent` and on `mesh` of a
+node without one, and `scene.materials` gives another list: walk down from the root.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import sys
 from typing import Any
 
 import ufbx
-
-
-def held(value: Any) -> Any:
-    """Give an element an owner that never lets go."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
-    return value
-
-
-def items(values: Any) -> list[Any]:
-    """List what a ufbx list holds."""
-    return [held(held(values)[k]) for k in range(len(values))]
+from read_ufbx_held import held, items
 
 
 def per_corner(attribute: Any) -> list[list[float]]:

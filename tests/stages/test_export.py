@@ -37,13 +37,14 @@ from forge_batch.executors.run_task import run_task
 from forge_batch.gates import Gate
 from forge_batch.ops.image_file import write_png
 from forge_batch.ops.mesh import Mesh, save_arrays, save_mesh, save_meshes
+from forge_batch.ops.rig import Rig, save_rig
 from forge_batch.ops.source import SourceMesh, save_source
 from forge_batch.packages.names import packages_in
 from forge_batch.stage import StageContext
 from forge_batch.stages.export import Params, stage, use_nanite
 from tests import winged_box
 from tests.ops.test_glb import Glb
-from tests.readers import ask_ufbx, validate_glb
+from tests.readers import ask_ufbx, ask_ufbx_skin, validate_glb
 
 HEIGHT = 180.0
 MODELS = {"SM_OddThing.fbx", "SM_OddThing.glb"}
@@ -275,6 +276,34 @@ def test_the_recipe_says_what_unreal_is_to_make_of_it(package: dict[str, bytes])
 def test_nanite_is_for_dense_meshes_unless_the_author_says_otherwise(wanted: str, triangles: int, expected: bool) -> None:
     """Auto switches it on from 20,000 triangles."""
     assert use_nanite(wanted, triangles) is expected
+
+
+@pytest.mark.parametrize(("names", "bones"), [("mannequin", ["root", "pelvis", "wing"]), ("keep", ["root", "Hips", "wing"])])
+def test_a_rig_becomes_a_skinned_mesh_beside_the_static_one(
+    names: str, bones: list[str], inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    """SK_<Asset>.fbx has three levels on root, Hips and wing; the report says which joint has no name of the Mannequin's."""
+    vertices = len(placed(winged_box.levels()[0]).vertices)
+    weights = np.full((vertices, 2), 0.5, np.float32)
+    joints = np.array([[0, 0.9, 0], [1.2, 0.45, 0.2]], np.float32)
+    influences = np.tile(np.array([[0, 1]], np.int32), (vertices, 1))
+    save_rig(tmp_path / "rig.npz", Rig(["Hips", "wing"], joints, np.array([-1, 0], np.int32), influences, weights))
+    (tmp_path / "out").mkdir()
+    rigged = {**inputs, "rig": tmp_path / "rig.npz"}
+    stage.run(StageContext("odd_thing", Params(bone_names=names), 0, {}, rigged, tmp_path / "out"))
+    with zipfile.ZipFile(tmp_path / "out" / PACKAGES["ue5"].filename) as archive:
+        archive.extractall(tmp_path)
+    read = ask_ufbx_skin(tmp_path / "SK_OddThing.fbx")
+    assert [node["name"] for node in read["nodes"] if node["kind"] == "BONE"] == bones
+    assert [mesh["name"] for mesh in read["meshes"]] == ["SK_OddThing", "SK_OddThing_LOD1", "SK_OddThing_LOD2"]
+    places = {node["name"]: np.array(node["to_parent"])[:, 3] for node in read["nodes"] if node["kind"] == "BONE"}
+    np.testing.assert_allclose(places[bones[1]], [0, 0, 90], atol=1e-4)  # 0.9 m above the ground, in cm and Z up
+    np.testing.assert_allclose(places["wing"], [20, 120, -45], atol=1e-4)
+    skeleton = json.loads((tmp_path / "report.json").read_text())["skeleton"]
+    assert skeleton["bones"] == 3
+    if names == "mannequin":
+        assert (skeleton["matched"], skeleton["unmatched"]) == ({"root": "root", "Hips": "pelvis"}, ["wing"])
+        assert "Not matched: wing" in (tmp_path / "report.html").read_text()
 
 
 def test_the_report_can_be_checked_against_the_package(package: dict[str, bytes]) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 from forge_batch.backends.vendored.machine import has_module
 from forge_batch.backends.vendored.pins import Package
 
-ADAPTERS: dict[str, str] = {}
+ADAPTERS = {
+    "trellis2": "forge_batch.backends.trellis2",
+    "hunyuan3d": "forge_batch.backends.hunyuan3d",
+}
 """Adapters that know how to build their models without weights: `check_keys(folder of the package)`."""
 
 

@@ -1,0 +1,126 @@
+"""Write a skinned mesh with levels of detail as binary FBX, in Unreal's frame (see ops.fbx).
+
+Bones stand in the bind pose unturned, in the file's own axes, and no leaf bones are added. They hang on an empty object
+`Armature`, which Unreal leaves out by that very name; their top one is `root`. In the file a cluster's `Transform` carries the
+mesh into the bone's space, `TransformLink` is the bone in the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from forge_batch.ops.fbx_file import object_name, properties, record
+from forge_batch.ops.fbx_geometry import point_owners, surface
+from forge_batch.ops.fbx_graph import ROOT, Graph
+from forge_batch.ops.fbx_header import UNREAL
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.rig import Rig, rig_fault
+from forge_batch.ops.writable import check_surface
+
+ARMATURE = "Armature"
+
+
+@dataclass(frozen=True, eq=False)
+class SkinnedScene:
+    """Be what the FBX of a character holds, in the file's own frame and in centimetres.
+
+    Attributes:
+        name: Of the asset and of LOD0; the others get `_LOD1`, `_LOD2`, the group `_LodGroup`.
+        lods: The finest first, with uv, normals and tangents.
+        rigs: The same joints for each level, with weights for its vertices.
+        thresholds: Distances in centimetres at which LOD1, LOD2, ... take over; one less than `lods`.
+        material: Name of the one material slot all levels share.
+        textures: File name by FBX material property.
+    """
+
+    name: str
+    lods: Sequence[Mesh]
+    rigs: Sequence[Rig]
+    thresholds: Sequence[float]
+    material: str
+    textures: Mapping[str, str] = field(default_factory=dict)
+
+
+def encode_skinned_fbx(scene: SkinnedScene) -> bytes:
+    """Give the bytes of an FBX 7.4 binary file with skins, bones and their bind pose; same scene, same bytes.
+
+    Raises:
+        ValueError: A level or its rig cannot be written, or levels, rigs and thresholds do not match (a bug of the caller).
+    """
+    _check(scene)
+    graph = Graph()
+    slot = graph.add_material(scene.material, scene.textures)
+    rig = scene.rigs[0]
+    armature = graph.add_empty(ARMATURE, (0.0, 0.0, 0.0), ROOT)
+    bones: list[np.int64] = []
+    for name, joint, parent in zip(rig.names, rig.joints.astype(np.float64), rig.parents, strict=True):
+        x, y, z = (joint - (rig.joints[parent] if parent >= 0 else 0.0)).tolist()
+        bones.append(graph.add_bone(name, (x, y, z), bones[parent] if parent >= 0 else armature))
+    parent = graph.add_lod_group(f"{scene.name}_LodGroup", scene.thresholds) if scene.thresholds else ROOT
+    meshes = []
+    for level, (mesh, weights) in enumerate(zip(scene.lods, scene.rigs, strict=True)):
+        number = graph.add_mesh(scene.name if level == 0 else f"{scene.name}_LOD{level}", surface(mesh), parent)
+        graph.connect(slot, number)
+        _add_skin(graph, np.int64(number + 1), mesh, weights, bones)
+        meshes.append(number)
+    _add_bind_pose(graph, [armature, *meshes], bones, rig)
+    return graph.encode(UNREAL)
+
+
+def _check(scene: SkinnedScene) -> None:
+    if not scene.lods or len(scene.rigs) != len(scene.lods) or len(scene.thresholds) != len(scene.lods) - 1:
+        raise ValueError("each level needs a rig, and each but the first a threshold")
+    for level, (mesh, rig) in enumerate(zip(scene.lods, scene.rigs, strict=True)):
+        check_surface(mesh, f"level {level} of {scene.name}")
+        if fault := rig_fault(rig, len(mesh.vertices)):
+            raise ValueError(f"level {level} of {scene.name}: {fault}")
+        if list(rig.names) != list(scene.rigs[0].names):
+            raise ValueError(f"level {level} of {scene.name} has other joints than level 0")
+
+
+def _add_skin(graph: Graph, geometry: np.int64, mesh: Mesh, rig: Rig, bones: Sequence[np.int64]) -> None:
+    """Hang a skin on a geometry, with a cluster for each bone that moves anything."""
+    rows = [record("Version", 101), record("Link_DeformAcuracy", 50.0)]
+    skin = graph.add(record("Deformer", object_name("Skin", "Deformer"), "Skin", children=rows))
+    graph.connect(skin, geometry)
+    owners = point_owners(mesh.vertices, mesh.faces)
+    dense = np.zeros((len(owners), len(bones)))
+    for influence, weight in zip(rig.influences[owners].T, rig.weights[owners].T, strict=True):
+        np.add.at(dense, (np.arange(len(owners)), influence), weight.astype(np.float64))
+    dense /= dense.sum(axis=1, keepdims=True)
+    for joint, bone in enumerate(bones):
+        moved = np.flatnonzero(dense[:, joint])
+        if not len(moved):
+            continue
+        children = [
+            record("Version", 100),
+            record("UserData", "", ""),
+            record("Indexes", moved.astype(np.int32)),
+            record("Weights", dense[moved, joint]),
+            record("Transform", _matrix(-rig.joints[joint])),
+            record("TransformLink", _matrix(rig.joints[joint])),
+        ]
+        cluster = graph.add(record("Deformer", object_name(rig.names[joint], "SubDeformer"), "Cluster", children=children))
+        graph.connect(cluster, skin)
+        graph.connect(bone, cluster)
+
+
+def _add_bind_pose(graph: Graph, still: Sequence[np.int64], bones: Sequence[np.int64], rig: Rig) -> None:
+    """Write down where everything stands when nothing is bent; `still` stands at the origin."""
+    places = [(number, np.zeros(3)) for number in still]
+    places += [(bone, joint.astype(np.float64)) for bone, joint in zip(bones, rig.joints, strict=True)]
+    nodes = [
+        record("PoseNode", children=[record("Node", number), record("Matrix", _matrix(place))]) for number, place in places
+    ]
+    head = [record("Type", "BindPose"), record("Version", 100), record("NbPoseNodes", len(nodes))]
+    graph.add(record("Pose", object_name("BindPose", "Pose"), "BindPose", children=[properties(), *head, *nodes]))
+
+
+def _matrix(place: np.ndarray) -> np.ndarray:
+    """Give a translation as FBX keeps matrices: 16 numbers, column by column."""
+    matrix = np.eye(4)
+    matrix[3, :3] = place
+    return matrix.ravel()
