@@ -27,6 +27,8 @@ from forge_batch.jobs import Job
 from forge_batch.stages import STAGES
 
 GPU_STAGES = frozenset(stage.name for stage in STAGES if stage.device == "gpu")
+PRECIOUS = 120.0
+"""Seconds within which what cost GPU seconds is committed: this disk may be gone at any time."""
 
 
 class HubContent(WorkingCopy):
@@ -191,7 +193,9 @@ class HubContent(WorkingCopy):
     def due(self) -> bool:
         if self._lost:
             raise self._lost
-        return bool(self._nonce) and self._now() - self._lease.heartbeat >= self.options.heartbeat
+        quiet = self._now() - self._lease.heartbeat
+        precious = quiet >= PRECIOUS and self._outbox.holds_tasks
+        return bool(self._nonce) and (precious or quiet >= self.options.heartbeat)
 
     def commit(self, needed: Collection[str], *, last: bool) -> bool:
         with self._turn:
