@@ -54,8 +54,8 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-ind
 locks: .venv/build
 	$(LOCK) requirements/build.in -o requirements/build.txt
 	$(LOCK) --no-deps requirements/models.in -o requirements/models.txt
-	$(LOCK) pyproject.toml --extra matting -o requirements/run.txt
-	$(LOCK) pyproject.toml --extra matting --group dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra matting --extra hub -o requirements/run.txt
+	$(LOCK) pyproject.toml --extra matting --extra hub --group dev -o requirements/dev.txt
 
 clean:
 	rm -rf .venv .cache work state exports cache

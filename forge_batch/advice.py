@@ -17,6 +17,12 @@ ATLAS_USE = 0.6
 TEXELS_PER_TRIANGLE = 16
 """Fewer, and a triangle's edge is under 6 texels: the maps hold no more detail than the triangles do."""
 
+AREA = (0.35, 1.1)
+"""Surface of an object over that of its bounding box: the least and the most of twelve objects (horse, wooden barrel)."""
+
+LICENCE = "licence"
+"""Code of the warning that also keeps an asset from being made."""
+
 PlaceOf = Callable[[str], Place]
 """Where the value of a dotted field stands."""
 
@@ -27,19 +33,14 @@ def advise(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> 
 
 
 def licence_advice(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> list[Problem]:
-    """Say that a generator's licence does not allow what forge.yaml says the project does.
-
-    Where the licence does not hold at all, or nobody said where the project is, it is an error: neither the model nor its
-    results may be used there.
-    """
+    """Warn of a generator whose licence does not allow what forge.yaml says the project does; it will not be run."""
     info = CATALOG[manifest["generate"]["backend"]]
     fault = licence_fault(info, project)
     if not fault:
         return []
     others = [other.name for other in CATALOG.values() if not licence_fault(other, project)]
     hint = f"write {' or '.join(others)}, or correct project: in forge.yaml"
-    severity = "error" if info.excluded and (project.territory is None or project.territory in info.excluded) else "warning"
-    return [place_of("generate.backend").problem("generate.backend", "licence", fault, hint, severity)]
+    return [place_of("generate.backend").problem("generate.backend", LICENCE, fault, hint, "warning")]
 
 
 def licence_fault(info: BackendInfo, project: Project) -> str:
@@ -51,6 +52,40 @@ def licence_fault(info: BackendInfo, project: Project) -> str:
     if info.excluded and project.territory is None:
         return f"{info.name} is under the {info.licence} ({info.territory}), and forge.yaml names no territory"
     return ""
+
+
+def density_advice(manifest: Mapping[str, Any], extents: Mapping[str, tuple[int, int]], place_of: PlaceOf) -> list[Problem]:
+    """Warn of a texel density that the texture cannot hold, or that leaves most of it empty.
+
+    Args:
+        manifest: Resolved.
+        extents: Width and height of the subject by view, in pixels of one scale.
+        place_of: Where fields stand.
+    """
+    density, size = manifest["unwrap"]["texel_density"], manifest["unwrap"]["texture_size"]
+    if density is None or "front" not in extents:
+        return []
+    least, most = (share * _box_area(manifest["place"]["height_cm"] / 100, extents) for share in AREA)
+    edge = [density * (area / ATLAS_USE) ** 0.5 for area in (least, most)]
+    fits = size / (most / ATLAS_USE) ** 0.5
+    if edge[0] > size:
+        message = f"{density:g} pixels per metre need a texture of at least {edge[0]:.0f} pixels, and it has {size}"
+    elif edge[1] < size / 3:
+        message = (
+            f"{density:g} pixels per metre fill less than {(edge[1] / size) ** 2 * ATLAS_USE:.0%} of a texture of {size} pixels"
+        )
+    else:
+        return []
+    hint = f"write about {float(f'{fits:.2g}'):g}, another unwrap.texture_size, or leave it out to fill the page"
+    return [place_of("unwrap.texel_density").problem("unwrap.texel_density", "texel_density", message, hint, "warning")]
+
+
+def _box_area(height: float, extents: Mapping[str, tuple[int, int]]) -> float:
+    """Give the surface of the subject's bounding box, square metres; what no side view shows is as deep as it is wide."""
+    wide, high = extents["front"]
+    side = extents.get("right") or extents.get("left") or extents["front"]
+    width, depth = height * wide / high, height * side[0] / side[1]
+    return 2 * (width * height + height * depth + depth * width)
 
 
 def budget_advice(manifest: Mapping[str, Any], place_of: PlaceOf) -> list[Problem]:

@@ -7,13 +7,15 @@ they meet only here. The plan binds each input slot of a stage to the latest pro
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 
 @dataclass(frozen=True)
 class Slot:
     """Name a role that one file plays between stages.
 
-    `required` is a property of the reading side: a stage that lists `SLOT.if_any` runs without it when no stage made it.
+    `required` is a property of the side that lists it: a stage that reads `SLOT.if_any` runs without it when no stage made it,
+    and one that writes `SLOT.if_any` does so if its params ask for it.
     """
 
     name: str
@@ -62,6 +64,11 @@ OCCLUSION_MAP = Slot("occlusion_map", ".png")  # 8-bit grey, linear; 255 is open
 ORM_MAP = Slot("orm_map", ".png")  # 8-bit RGB, linear: occlusion, roughness, metallic
 
 GATES = Slot("gates", ".json")  # list of {"name", "value", "limit", "unit", "result"}: see gates.Gate
-PACKAGE = Slot("package", ".zip")  # what the engine imports
+EngineName = Literal["ue5", "unity_hdrp", "godot4", "blender", "web"]
+"""Engines that packages can be made for."""
+
+PACKAGES = {engine: Slot(f"package_{engine}", ".zip", required=False) for engine in get_args(EngineName)}
+"""What an engine imports, by engine; written for those that the manifest names."""
+
 PREVIEW = Slot("preview", ".png")  # the result beside the input
 PACKAGE_REPORT = Slot("package_report", ".json")  # the report.json inside the package: nothing that differs from run to run

@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     _batch_commands(add)
     _authoring_commands(add)
     _machine_commands(add)
+    _picture_commands(add)
     return top
 
 
@@ -133,8 +134,23 @@ def _authoring_commands(add: Add) -> None:
 
     add("schema", _schema, "print the JSON Schema of a manifest", "  forge-batch schema > manifests/manifest.schema.json")
 
-    init = add("init", _init, "make a content folder, with a commented example", "  forge-batch init my_game")
-    init.add_argument("folder", metavar="DIR", type=Path)
+    init = add(
+        "init", _init, "make a content folder, with a commented example",
+        "  forge-batch init my_game\n  forge-batch init --hub me/my_game      # a private dataset repo; needs HF_TOKEN",
+    )  # fmt: skip
+    where = init.add_mutually_exclusive_group(required=True)
+    where.add_argument("folder", metavar="DIR", type=Path, nargs="?")
+    where.add_argument("--hub", metavar="OWNER/NAME", help="make it in a dataset repo")
+
+    push = add(
+        "push", _push, "upload the pictures of an asset and its manifest to a dataset repo, in one commit",
+        "  forge-batch push oak_chair/ --content hf://datasets/me/my_game\n"
+        "  forge-batch push oak_chair/ --content hf://datasets/me/my_game --kind prop --height-cm 92   # no manifest in it yet",
+    )  # fmt: skip
+    push.add_argument("folder", metavar="ASSET_DIR", type=Path, help="one to four pictures and, if there is one, their YAML")
+    push.add_argument("--kind", choices=KINDS, default=KINDS[0], help="what it is, where it has no manifest yet")
+    push.add_argument("--height-cm", metavar="N", type=_height, help="its real height, where it has no manifest yet")
+    _content(push)
 
     new = add(
         "new", _new, "write the manifest of a new asset from its pictures, and check it",
@@ -180,20 +196,58 @@ def _machine_commands(add: Add) -> None:
     vendor.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
+def _picture_commands(add: Add) -> None:
+    """Describe what shows a package to people."""
+    render = add(
+        "render", _render, "draw a package: a turntable, and the input pictures over the result, as PNG",
+        "  forge-batch render exports/horse/export_Horse_UE5.zip\n"
+        "  forge-batch render exports/horse/export_Horse_WEB.zip --out pictures/ --frames 72 --size 1024",
+    )  # fmt: skip
+    render.add_argument("package", metavar="PACKAGE.zip", type=Path)
+    render.add_argument("--out", metavar="DIR", type=Path, help="where the pictures go (default: PACKAGE_render/)")
+    render.add_argument("--frames", metavar="N", type=_number(1, 360), default=24, help="pictures of a full turn (default: 24)")
+    render.add_argument("--size", metavar="PX", type=_number(64, 4096), default=512, help="their edge in pixels (default: 512)")
+    _content(render)
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    """Read a whole number within bounds."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
 def _content(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--content", metavar="DIR", type=Path, default=Path(), help="the content folder (default: the current one)"
+        "--content", metavar="C", default=".", help="a folder (default: the current one) or hf://datasets/OWNER/NAME"
     )
+
+
+def _open(options: argparse.Namespace) -> ContentRepo:
+    from forge_batch import settings
+    from forge_batch.content.open import open_content
+
+    return open_content(options.content, settings.load().hub)
+
+
+def _root(options: argparse.Namespace) -> Path:
+    """Give the folder that holds the manifests; that of a dataset repo is brought up to date."""
+    from forge_batch.content.open import repo_of
+
+    return Path(options.content) if repo_of(options.content) is None else _open(options).root
 
 
 def _run(options: argparse.Namespace) -> int:
     from forge_batch import settings
-    from forge_batch.content.local import LocalContent
     from forge_batch.executors.local import LocalExecutor
     from forge_batch.runner import run
     from forge_batch.terminal import Terminal
 
-    content = LocalContent(options.content)
+    content = _open(options)
     workers = settings.load().workers
 
     def once() -> int:
@@ -213,10 +267,11 @@ def _run(options: argparse.Namespace) -> int:
 
     if not options.watch:
         return once()
-    from forge_batch.content.watch import changes
-
-    for _ in changes(content.root):
-        once()
+    for _ in content.changes():
+        try:
+            once()
+        except ForgeError as error:  # the next change, or the next look, is another try
+            _complain(str(error))
     return FINE
 
 
@@ -224,27 +279,26 @@ def _validate(options: argparse.Namespace) -> int:
     from forge_batch.intake import take_in, take_in_files
     from forge_batch.problem_text import print_problems
 
-    root = options.content
-    intake = take_in_files(root, options.manifests) if options.manifests else take_in(root)
+    root = _root(options)
+    paths = [path if path.exists() else root / path for path in options.manifests]
+    intake = take_in_files(root, paths) if paths else take_in(root)
     if not options.price:
         print_problems(intake.problems, options.format, root, intake.files)
         return FAILED if intake.errors else FINE
-    from forge_batch.content.local import LocalContent
     from forge_batch.plan_text import print_priced
 
     asked = {order.manifest.asset for order in intake.orders}
-    others = [order for order in take_in(root).orders if order.manifest.asset not in asked] if options.manifests else []
-    price = _priced(LocalContent(root), [*intake.orders, *others], asked)
+    others = [order for order in take_in(root).orders if order.manifest.asset not in asked] if paths else []
+    price = _priced(_open(options), [*intake.orders, *others], asked)
     print_priced(price, intake.problems, options.format, root, intake.files)
     return FAILED if intake.errors else FINE
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from forge_batch.content.local import LocalContent
     from forge_batch.intake import take_in
     from forge_batch.plan_text import price_json, price_text
 
-    content = LocalContent(options.content)
+    content = _open(options)
     queue = take_in(content.root)
     asked = take_in(content.root, options.asset) if options.asset else queue
     for problem in asked.errors:
@@ -267,11 +321,10 @@ def _priced(content: ContentRepo, queue: Sequence[Order], asked: set[str]) -> Pr
 
 
 def _status(options: argparse.Namespace) -> int:
-    from forge_batch.content.local import LocalContent
     from forge_batch.plan_text import status_text
-    from forge_batch.runner import standing
+    from forge_batch.standing import standing
 
-    report = standing(LocalContent(options.content))
+    report = standing(_open(options))
     if options.json:
         _print_json(report.to_json())
     else:
@@ -282,11 +335,12 @@ def _status(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from forge_batch.explain import difference_json, difference_text, explain, explanation_text
 
-    one = explain(options.content, options.name)
+    root = _root(options)
+    one = explain(root, options.name)
     if not options.other:
         _print_json(one.to_json()) if options.json else print(explanation_text(one))
         return FINE
-    other = explain(options.content, options.other)
+    other = explain(root, options.other)
     _print_json(difference_json(one, other)) if options.json else print(difference_text(one, other))
     return FINE
 
@@ -301,7 +355,24 @@ def _schema(_: argparse.Namespace) -> int:
 def _init(options: argparse.Namespace) -> int:
     from forge_batch.content.scaffold import init
 
-    for line in init(options.folder):
+    if options.hub is None:
+        lines = init(options.folder)
+    else:
+        from forge_batch import settings
+        from forge_batch.content.hub_scaffold import init_hub
+
+        lines = init_hub(options.hub, settings.load().hub)
+    for line in lines:
+        print(line)
+    return FINE
+
+
+def _push(options: argparse.Namespace) -> int:
+    from forge_batch import settings
+    from forge_batch.push import push
+
+    made = push(options.folder, options.content, settings.load().hub, kind=options.kind, height_cm=options.height_cm)
+    for line in made:
         print(line)
     return FINE
 
@@ -335,10 +406,15 @@ def _ask(question: str, read: Callable[[str], T]) -> T:
 
 
 def _new(options: argparse.Namespace) -> int:
+    from forge_batch.content.open import repo_of
     from forge_batch.intake import take_in_files
     from forge_batch.new_manifest import new_asset
     from forge_batch.problem_text import print_problems
     from forge_batch.views_by_name import shown
+
+    if repo_of(options.content):
+        _complain("new writes into a folder; for a dataset repo: forge-batch push ASSET_DIR --content hf://datasets/OWNER/NAME")
+        return USAGE
 
     kind, height = options.kind, options.height_cm
     if sys.stdin.isatty():
@@ -348,13 +424,14 @@ def _new(options: argparse.Namespace) -> int:
         _complain("the real height is needed: --height-cm 92")
         return USAGE
     named = [view for view in options.views.split(",") if view]
+    content = Path(options.content)
     made = new_asset(
-        options.content, options.asset, options.images,
+        content, options.asset, options.images,
         kind=kind or KINDS[0], height_cm=height, preset=options.preset, named=named,
     )  # fmt: skip
     print(f"made {made.manifest} ({shown(made.views)})")
-    intake = take_in_files(options.content, [made.manifest])
-    print_problems(intake.problems, "text", options.content, intake.files)
+    intake = take_in_files(content, [made.manifest])
+    print_problems(intake.problems, "text", content, intake.files)
     return FAILED if intake.errors else FINE
 
 
@@ -387,6 +464,14 @@ def _vendor(options: argparse.Namespace) -> int:
     document = vendor(options.action, options.names, options.mirror, optional=options.optional, say=_complain)
     _print_json(document) if options.json else print(vendor_text(document))
     return FINE if document["ok"] else FAILED
+
+
+def _render(options: argparse.Namespace) -> int:
+    from forge_batch.render_package import render_package
+
+    for path in render_package(options.package, options.content, options.out, options.frames, options.size):
+        print(path)
+    return FINE
 
 
 def _print_json(document: Any) -> None:

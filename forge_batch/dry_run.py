@@ -1,4 +1,4 @@
-"""Work out what a run would do and what it would cost, without doing it: what `plan` and `validate --price` show."""
+"""Work out what a run would cost, without doing it: what `plan` and `validate --price` show."""
 
 from __future__ import annotations
 
@@ -6,20 +6,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from forge_batch.content.contract import ContentRepo
-from forge_batch.errors import Problem
 from forge_batch.estimate import Estimator
-from forge_batch.intake import Order, take_in
-from forge_batch.plan import Plan
+from forge_batch.intake import Order
 from forge_batch.price import Price, price
 from forge_batch.project import load_project
 from forge_batch.quota import Ledger, remaining
-from forge_batch.runner import look_up
-
-
-def plans(content: ContentRepo, asset: str | None = None) -> tuple[list[Plan], tuple[Problem, ...]]:
-    """Plan a content folder, or one asset of it; also everything that is wrong there."""
-    intake = take_in(content.root, asset)
-    return [look_up(content, order).plan for order in intake.orders], intake.problems
+from forge_batch.standing import look_up
 
 
 def priced(
@@ -41,7 +33,7 @@ def priced(
     project = load_project(content.root)
     records = [record for order in orders for record in content.load_job(order.manifest.asset).records.values()]
     left = remaining(
-        project.profile, Ledger(content.root / "state" / "ledger.jsonl").entries(), now, None, project.allow_paid_seconds
+        project.profile, Ledger(content.home / "state" / "ledger.jsonl").entries(), now, None, project.allow_paid_seconds
     )
     return price(
         [look_up(content, order).plan for order in orders],

@@ -202,6 +202,10 @@ class Estimator:
         """Give the seconds on the GPU with its model loaded; nothing for a task that needs no GPU."""
         return self._predict(_kind(task.stage, task.params, "gpu", self.gpu_model)) if task.device == "gpu" else NOTHING
 
+    def of(self, task: Task) -> Seconds:
+        """Give the seconds on the device that the task is meant for."""
+        return self.gpu(task) if task.device == "gpu" else self.cpu(task)
+
     def cold_start(self, backend: str = "") -> Seconds:
         """Give the seconds until a fresh GPU worker has that model loaded; without a model, until it can bake."""
         return total([self._predict(_start_kind(self.gpu_model)), self.switch(backend)])

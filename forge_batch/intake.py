@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from forge_batch.advice import density_advice
 from forge_batch.errors import ContentError, ManifestError, Problem
 from forge_batch.manifest import Manifest, load_manifest, load_manifests
 from forge_batch.plan import InputImage
+from forge_batch.project import load_project
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Order:
 
     manifest: Manifest
     images: Mapping[str, InputImage]
+    retry_seeds: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,8 @@ def take_in(root: Path, asset: str | None = None) -> Intake:
         if not manifests and not problems:
             known = ", ".join(manifest.asset for manifest in loaded.manifests) or "there is none"
             raise ContentError(f"no manifest makes an asset named {asset}", f"known assets: {known}")
-    orders = []
-    for manifest in manifests:
-        order, found = _look_at(manifest, root)
-        problems += found
-        if order:
-            orders.append(order)
+    orders, found = _look_at(manifests, root, whole=asset is None)
+    problems += found
     orders.sort(key=lambda order: (-order.manifest.priority, order.manifest.asset))
     broken = {problem.file for problem in problems if problem.severity == "error"}
     return Intake(tuple(orders), tuple(problems), len({manifest.file for manifest in manifests} | broken))
@@ -80,41 +78,44 @@ def take_in(root: Path, asset: str | None = None) -> Intake:
 
 def take_in_files(root: Path, paths: Sequence[Path]) -> Intake:
     """Read some manifests by path, and look at their images."""
-    orders, problems = [], []
+    manifests, problems = [], []
     for path in paths:
         try:
-            manifest = load_manifest(path, root)
+            manifests.append(load_manifest(path, root))
         except ManifestError as error:
             problems += error.problems
-            continue
-        order, found = _look_at(manifest, root)
-        problems += [*manifest.warnings, *found]
-        orders += [order] if order else []
-    return Intake(tuple(orders), tuple(problems), len(paths))
+        else:
+            problems += manifests[-1].warnings
+    orders, found = _look_at(manifests, root, whole=False)
+    return Intake(tuple(orders), (*problems, *found), len(paths))
 
 
-def _look_at(manifest: Manifest, root: Path) -> tuple[Order | None, list[Problem]]:
-    """Check the images of one manifest and hash them."""
-    from forge_batch.ops.image import VIEWS, check_image_set  # noqa: PLC0415 - decodes images; not every command needs it
+def _look_at(manifests: Sequence[Manifest], root: Path, *, whole: bool) -> tuple[list[Order], list[Problem]]:
+    """Check and hash the images of manifests, those of all of them at once."""
+    from forge_batch.picture_checks import check_pictures  # noqa: PLC0415 - decodes images; not every command needs it
 
+    checked = check_pictures(root, [manifest.files for manifest in manifests], whole=whole)
+    problems: list[Problem] = []
+    orders = []
+    seeds = _retry_seeds(root)
+    for manifest, result in zip(manifests, checked, strict=True):
+        problems += [_placed(problem, manifest) for problem in result.problems]
+        problems += density_advice(manifest.resolved(), result.extents, manifest.place_of)
+        if not any(problem.severity == "error" for problem in result.problems):
+            images = {name: InputImage(path, result.hashes[name]) for name, path in manifest.files.items()}
+            orders.append(Order(manifest, images, seeds))
+    return orders, problems
+
+
+def _retry_seeds(root: Path) -> int:
+    """Read how many seeds may be tried; where forge.yaml is wrong no asset is worked on anyway."""
     try:
-        paths = manifest.image_paths(root)
-    except ManifestError as error:
-        return None, error.problems
-    views = {name: path for name, path in paths.items() if name in VIEWS}
-    found = [
-        replace(problem, file=manifest.file, field="images", message=_relative(problem, root))
-        for problem in check_image_set(views)
-    ]
-    if any(problem.severity == "error" for problem in found):
-        return None, found
-    return Order(manifest, {name: InputImage(path, _sha256(path)) for name, path in paths.items()}), found
+        return load_project(root).retry.seeds
+    except ManifestError:
+        return 0
 
 
-def _relative(problem: Problem, root: Path) -> str:
-    return problem.message.replace(f"{root}/", "")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _placed(problem: Problem, manifest: Manifest) -> Problem:
+    """Point at where the manifest names the picture."""
+    line, column = manifest.image_place(problem.field.removeprefix("images").removeprefix(".") or None)
+    return replace(problem, file=manifest.file, line=line, column=column)

@@ -36,6 +36,10 @@ LASTING = ("stage", "gate")
 """Failure codes that the same task would meet again; every other fault (disk, backend, killed worker) is worth another try."""
 
 
+ATTEMPTS = ("gate", "memory")
+"""Failure codes after which an asset may be tried in another way; see attempts.py."""
+
+
 @dataclass(frozen=True)
 class TaskRecord:
     """Be the outcome of one task: what it made, what it measured, what it took.
@@ -68,6 +72,11 @@ class TaskRecord:
     start_seconds: float = 0.0
     expected: tuple[float, float] | None = None
 
+    @property
+    def teaches(self) -> bool:
+        """Whether it is a failure that decides how the asset is tried next."""
+        return self.failure is not None and self.failure.code in ATTEMPTS
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -94,6 +103,8 @@ class Job:
         published: Key of the export task whose package lies in exports/, empty if none does.
         failure: Why the last run ended without a package, or None.
         problems: What `validate` said of the manifest and its images when it was last taken in.
+        since: When a runner first saw that there is something to do, ISO 8601; empty once the package is published. What
+            waits longer is more urgent.
     """
 
     asset: str
@@ -101,6 +112,7 @@ class Job:
     published: str = ""
     failure: Failure | None = None
     problems: tuple[Problem, ...] = ()
+    since: str = ""
 
     def with_record(self, record: TaskRecord) -> Job:
         """Add one outcome; a later outcome of the same key replaces the earlier."""
@@ -118,8 +130,9 @@ class Job:
         return record.failure if record and record.failure and record.failure.code in LASTING else None
 
     def only(self, keys: frozenset[str]) -> Job:
-        """Forget outcomes of tasks that no longer belong to the asset's plan."""
-        return replace(self, records={key: record for key, record in self.records.items() if key in keys})
+        """Forget outcomes of tasks that no longer belong to the asset's plan; not why earlier attempts failed."""
+        kept = {key: record for key, record in self.records.items() if key in keys or record.teaches}
+        return replace(self, records=kept)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -127,6 +140,7 @@ class Job:
             "published": self.published,
             "failure": asdict(self.failure) if self.failure else None,
             "problems": [asdict(problem) for problem in self.problems],
+            "since": self.since,
             "records": [record.to_json() for record in self.records.values()],
         }
 
@@ -140,4 +154,5 @@ class Job:
             document["published"],
             Failure(**failure) if failure else None,
             tuple(Problem(**problem) for problem in document.get("problems", ())),
+            document.get("since", ""),
         )

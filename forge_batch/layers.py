@@ -112,6 +112,11 @@ def origins(resolved: Mapping[str, Any], merged: Value) -> dict[str, str]:
     return {field: origin(place) for field, place in _leaves(resolved, merged)}
 
 
+def places(resolved: Mapping[str, Any], merged: Value, file: str) -> dict[str, Place]:
+    """Give by dotted field where a file writes it, for those values of a resolved manifest that come from that file."""
+    return {field: place for field, place in _leaves(resolved, merged) if place and place.line and place.file == file}
+
+
 def origin(place: Place | None) -> str:
     """Say where a value came from."""
     if place is None or (place.line == 0 and not place.file.startswith(BUILT_IN)):

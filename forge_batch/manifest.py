@@ -18,11 +18,12 @@ from pydantic import ValidationError
 from forge_batch.advice import advise
 from forge_batch.errors import ManifestError, Problem
 from forge_batch.field_errors import problems_of
-from forge_batch.image_sets import find_images, images_form
-from forge_batch.layers import expand, merge, origins
+from forge_batch.image_sets import ImageSet, find_images, images_form
+from forge_batch.layers import expand, merge, origins, places
 from forge_batch.manifest_model import Manifest, ManifestDocument, clean_name, manifest_model, name_fault, title
 from forge_batch.manifest_schema import document, reference_markdown, schema
 from forge_batch.migrations import MIGRATIONS, Migration, migrate
+from forge_batch.name_clashes import without_clashes
 from forge_batch.presets import DEFAULT, Presets
 from forge_batch.project import ProjectFile, read_project
 from forge_batch.stage import StageParams, Switchable
@@ -87,7 +88,8 @@ def load_manifests(content: Path) -> Manifests:
         except ManifestError as error:
             problems += error.problems
     unique, doubles = _without_doubles(manifests)
-    problems += doubles
+    unique, shared = without_clashes(unique)
+    problems += [*doubles, *shared]
     for manifest in unique:
         problems += manifest.warnings
     return Manifests(sorted(unique, key=lambda manifest: manifest.asset), sorted(set(problems)))
@@ -197,11 +199,13 @@ class _Reading:
             problems += [problem for problem in problems_of(error, merged, document()) if not _said(problem, problems)]
         images = _entry(merged, "images")
         sound = images is not None and images.value.usable and not any(found.field.startswith("images") for found in problems)
+        looked = ImageSet()
         if images is not None and sound and self.inbox_of is not None:
-            problems += find_images(images.value, self.inbox_of).problems
+            looked = find_images(images.value, self.inbox_of)
+            problems += looked.problems
         if any(problem.severity == "error" for problem in problems):
             raise ManifestError(sorted(set(problems)))
-        return self._annotate(manifest, merged, file, problems)
+        return self._annotate(manifest, merged, file, problems).seen(looked.paths)
 
     def _annotate(self, manifest: Manifest, merged: Value, file: str, warnings: Sequence[Problem]) -> Manifest:
         """Attach what a Manifest knows besides its values: the file, places, origins and warnings."""
@@ -215,11 +219,10 @@ class _Reading:
             where |= {key: source} if where.get(key) == "default" else {}
         for name, params in _STAGES.items():
             where |= _implied(name, params, where, resolved[name])
-        advice = advise(resolved, self.project.project, lambda field: _place_of(field, merged, file))
+        written = places(resolved, merged, file)
+        advice = advise(resolved, self.project.project, lambda field: written.get(field, Place(file)))
         warnings = [*warnings, *_idle_options(manifest, merged, file), *advice]
-        if any(problem.severity == "error" for problem in advice):
-            raise ManifestError(sorted(set(warnings)))
-        return manifest.read_from(file, (place.line, place.column), images.value, where, warnings)
+        return manifest.read_from(file, (place.line, place.column), images.value, where, written, warnings)
 
     def _merge(self, tree: Value) -> tuple[Value, list[Problem]]:
         """Lay the manifest over its presets and the project's settings."""
@@ -295,15 +298,6 @@ def _whole_numbers(data: Any) -> Any:
 def _said(problem: Problem, problems: Iterable[Problem]) -> bool:
     """Tell whether `images` was reported already, in better words than the field's type has."""
     return problem.field.startswith("images") and any(said.field.startswith("images") for said in problems)
-
-
-def _place_of(field: str, merged: Value, file: str) -> Place:
-    """Find where the author wrote a field; the file as a whole if the value comes from elsewhere."""
-    value: Value | None = merged
-    for part in field.split("."):
-        entry = _entry(value, part) if value is not None else None
-        value = entry.value if entry else None
-    return value.place if value is not None and value.place.file == file else Place(file)
 
 
 def _implied(stage: str, params: type[StageParams], where: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:

@@ -69,6 +69,8 @@ class Manifest(BaseModel):
     _images: Value | None = PrivateAttr(default=None)
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _asset_place: tuple[int, int] = PrivateAttr(default=(0, 0))
+    _places: Mapping[str, Place] = PrivateAttr(default_factory=dict)
+    _seen: dict[str, Path] = PrivateAttr(default_factory=dict)
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @field_validator("forge", mode="before")
@@ -100,18 +102,43 @@ class Manifest(BaseModel):
         """Line and column of the asset's name in the file; zeros if the file's name is the asset's."""
         return self._asset_place
 
+    def place_of(self, field: str) -> Place:
+        """Point at where the file writes a dotted field; at the file as a whole if the value comes from elsewhere."""
+        return self._places.get(field, Place(self._file))
+
+    def image_place(self, view: str | None = None) -> tuple[int, int]:
+        """Give line and column where the file names a view's picture, or all of them; zeros where it does not name them."""
+        if self._images is None:
+            return 0, 0
+        place, entries = self._images.place, self._images.content
+        if isinstance(entries, dict) and view in entries:
+            place = entries[view].value.place
+        # a preset may name the images; its lines are not the manifest's
+        return (place.line, place.column) if place.file == self._file else (0, 0)
+
     def read_from(
         self,
         file: str,
         asset_place: tuple[int, int],
         images: Value,
         origins: Mapping[str, str],
+        places: Mapping[str, Place],
         warnings: Sequence[Problem],
     ) -> Self:
         """Say where the values were read from and what was seen on the way; for the loader, once."""
-        self._warnings = tuple(warnings)
+        self._warnings, self._places = tuple(warnings), dict(places)
         self._file, self._asset_place, self._images, self._origins = file, asset_place, images, dict(origins)
         return self
+
+    def seen(self, files: Mapping[str, Path]) -> Self:
+        """Keep the files that were found while the manifest was loaded; for the loader, once."""
+        self._seen = dict(files)
+        return self
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The images as they were found when the manifest was loaded, in the form of `image_paths`; empty if nobody looked."""
+        return MappingProxyType(self._seen)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

@@ -80,6 +80,7 @@ class Plan:
         blocked: A failure that running again would only repeat; then nothing is pending.
         images: Files of the image set by view name.
         manifest_key: Hash of the resolved manifest.
+        note: How this attempt differs from what was asked for; empty if it does not.
     """
 
     asset: str
@@ -88,6 +89,7 @@ class Plan:
     blocked: Failure | None
     images: Mapping[str, InputImage]
     manifest_key: str
+    note: str = ""
 
     @property
     def last(self) -> Task:
@@ -97,6 +99,12 @@ class Plan:
     @property
     def keys(self) -> frozenset[str]:
         return frozenset(task.key for task in self.tasks)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Keys of the finished tasks whose outputs the pending ones read."""
+        pending = {task.key for task in self.pending}
+        return frozenset(key for task in self.pending for key in task.inputs.values() if key in self.keys - pending)
 
     @property
     def cost(self) -> Cost:

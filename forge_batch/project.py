@@ -55,6 +55,19 @@ AllowanceName = Literal[
 """The names in quota.PROFILES, `none` for unlimited, and `custom`."""
 
 
+class Retry(BaseModel):
+    """Hold what may be tried again."""
+
+    model_config = _FROZEN
+
+    seeds: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="How many other seeds to try when a quality gate fails; each may cost what the asset costs.",
+    )
+
+
 class Project(BaseModel):
     """Hold the settings of a content folder, every default filled in."""
 
@@ -73,6 +86,7 @@ class Project(BaseModel):
         le=86_400,
         description="GPU seconds that may be spent beyond each day's allowance and paid for with credits.",
     )
+    retry: Retry = Field(default_factory=Retry, description="What may be tried again.")
     export: ExportDefaults = Field(
         default_factory=ExportDefaults, description="Export options that presets and manifests override."
     )
@@ -137,7 +151,7 @@ def read_project(content: Path) -> ProjectFile:
         raise ManifestError(problems)
     sections = {
         key: Entry(entry.key, Value(entry.value.place, {}))
-        if entry.value.content is None and key in {"project", "export", "custom_allowance"}
+        if entry.value.content is None and key in {"project", "export", "retry", "custom_allowance"}
         else entry
         for key, entry in tree.content.items()
     }

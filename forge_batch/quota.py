@@ -14,7 +14,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -159,6 +159,24 @@ def remaining(
     whole = allowance.seconds + allow_paid_seconds
     resets_at = start + DAY if start is not None and spent and allowance.reset != "never" else None
     return Remaining(max(0, math.floor(whole - spent)), resets_at, "ledger", whole)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Be an allowance with its ledger, and with whom to ask what is left.
+
+    Attributes:
+        ask: Give what the platform says, or None if it cannot be asked now.
+    """
+
+    allowance: Allowance
+    ledger: Ledger
+    allow_paid_seconds: int = 0
+    ask: Callable[[], Reading | None] = lambda: None
+
+    def remaining(self, now: datetime) -> Remaining:
+        """Say what may still be spent; see the function of that name."""
+        return remaining(self.allowance, self.ledger.entries(), now, self.ask(), self.allow_paid_seconds)
 
 
 @dataclass(frozen=True)

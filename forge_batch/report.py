@@ -16,7 +16,7 @@ from forge_batch.gate_text import HEAD, gate_rows, verdict
 from forge_batch.gates import Gate
 from forge_batch.jobs import Failure, Job
 from forge_batch.ops.document import Document
-from forge_batch.packages.names import package_name
+from forge_batch.packages.names import packages_in
 from forge_batch.plan import Plan
 from forge_batch.problem_text import problems_json, problems_text
 
@@ -40,10 +40,11 @@ class AssetReport:
 
     Attributes:
         state: `done` worked and finished, `failed`, `waiting`, or `skipped`: nothing was left to do.
-        package: Path of the package relative to the content folder, if there is one.
+        package: Path of the package relative to the content folder, if there is one; of the first engine's if there are more.
         report: Path of the HTML report relative to the content folder.
         seconds: Wall seconds of the stages that ran in this run.
         gpu_seconds: Those that count against an allowance.
+        note: How what was made differs from what was asked for; empty if it does not.
     """
 
     asset: str
@@ -54,6 +55,7 @@ class AssetReport:
     gpu_seconds: float = 0.0
     stages: tuple[StageLine, ...] = ()
     failure: Failure | None = None
+    note: str = ""
 
     @classmethod
     def of(cls, plan: Plan, job: Job) -> AssetReport:
@@ -70,15 +72,17 @@ class AssetReport:
                 )
             )
         published = job.published == plan.last.key and job.failure is None
+        packages = list(packages_in(plan.asset, job.records[plan.last.key])) if published else []
         return cls(
             plan.asset,
             "done" if published else "failed",
-            f"exports/{plan.asset}/{package_name(plan.asset, 'ue5')}" if published else None,
+            f"exports/{plan.asset}/{packages[0]}" if packages else None,
             f"exports/{plan.asset}/report.html",
             round(sum(record.seconds for record in records), 2),
             round(sum(record.gpu_seconds for record in records), 2),
             tuple(lines),
             job.failure,
+            plan.note,
         )
 
     @classmethod
@@ -109,7 +113,7 @@ class AssetReport:
         """Say it in one line."""
         if self.failure:
             return f"{self.asset}: {self.state}: {self.failure}"
-        return f"{self.asset}: {self.state}, {self.package}, {self.seconds:.0f} s"
+        return f"{self.asset}: {self.state}, {self.package}, {self.seconds:.0f} s" + (f"; {self.note}" if self.note else "")
 
     def to_json(self) -> dict[str, Any]:
         stages = [{key: value for key, value in asdict(line).items() if key != "estimated"} for line in self.stages]
@@ -121,6 +125,7 @@ class AssetReport:
             "seconds": self.seconds,
             "gpu_seconds": self.gpu_seconds,
             "stages": stages,
+            "note": self.note,
             "error": asdict(self.failure) if self.failure else None,
         }
 
@@ -161,6 +166,8 @@ def _html(content: ContentRepo, report: AssetReport, plan: Plan, job: Job, gates
     page = Document(f"{plan.asset}: {report.state}")
     if report.failure:
         page.paragraph(str(report.failure), "fail")
+    if report.note:
+        page.paragraph(f"This was {report.note}.")
     preview = content.task_folder(plan.last.key) / PREVIEW.filename
     if report.package and preview.is_file():
         page.picture(preview.read_bytes(), f"{plan.asset}: the input front view beside renders of the result")

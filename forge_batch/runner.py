@@ -6,23 +6,25 @@ Results are committed before the state that speaks of them: a crash repeats work
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol
 
-from forge_batch.artifacts import MANIFEST, PACKAGE, PREVIEW
+from forge_batch.artifacts import MANIFEST, PREVIEW
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
+from forge_batch.estimate import Estimator
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec
-from forge_batch.intake import Intake, Order, take_in
-from forge_batch.jobs import Failure, Job
+from forge_batch.intake import Intake, take_in
+from forge_batch.jobs import ATTEMPTS, Failure
 from forge_batch.manifest import name_fault
-from forge_batch.packages.names import package_name
-from forge_batch.plan import Plan, plan
-from forge_batch.report import AssetReport, Report, status_markdown, write_asset_report
-from forge_batch.stages import STAGES
+from forge_batch.packages.names import packages_in
+from forge_batch.plan import Plan
+from forge_batch.report import AssetReport, Report, write_asset_report
+from forge_batch.standing import Standing, look_up, refused, standing, write_status
+from forge_batch.windows import GpuPlan
 
 
 class Listener(Protocol):
@@ -31,15 +33,6 @@ class Listener(Protocol):
     def planned(self, plans: Sequence[Plan], problems: Sequence[Problem]) -> None: ...
     def event(self, event: Event) -> None: ...
     def finished(self, asset: AssetReport) -> None: ...
-
-
-@dataclass
-class _Asset:
-    """Keep what belongs together while an asset is worked on."""
-
-    order: Order
-    plan: Plan
-    job: Job
 
 
 def run(
@@ -51,98 +44,143 @@ def run(
         ContentError: Another runner is at work, no asset has that name, or the folder cannot be written at all.
     """
     with content.lock():
-        intake = take_in(content.root, asset)
-        batch = {order.manifest.asset: look_up(content, order, retry) for order in intake.orders}
+        intake, batch = _plan_all(content, asset, retry)
+        while not content.begin(*_work(batch)):
+            intake, batch = _plan_all(content, asset, retry)
         listener.planned([entry.plan for entry in batch.values()], intake.problems)
-        done = _refused(intake)
         _note_problems(content, intake, batch)
-        done += [_closed(content, entry) for entry in batch.values() if not entry.plan.pending]
+        done = [*refused(intake), *(_closed(content, entry) for entry in batch.values() if not entry.plan.pending)]
         for report in done:
             listener.finished(report)
-        chains = []
-        for entry in batch.values():
-            try:
-                chains += _chain(content, entry)
-            except ContentError as error:
-                entry.job = replace(entry.job, failure=Failure.of(error))
-                done.append(AssetReport.of(entry.plan, entry.job))
-                listener.finished(done[-1])
-        with closing(executor.run(chains)) as events:
-            for event in events:
-                listener.event(event)
-                if isinstance(event, Finished):
-                    entry = batch[event.asset]
-                    entry.job = entry.job.with_record(event.record)
-                    _save(content, entry)
-                    if event.record.key == entry.plan.last.key or event.record.state == "failed":
-                        done.append(_closed(content, entry))
-                        listener.finished(done[-1])
-        with suppress(ContentError):  # a disk too full for the status has failed assets to say so
-            write_status(content, intake if asset is None else take_in(content.root))
+        with closing(_work_off(content, executor, listener, batch)) as reports:
+            for report in reports:
+                listener.finished(report)
+                done.append(report)
+        _hand_over(content, intake if asset is None else take_in(content.root), batch, last=True)
+        if unwanted := {name for name, entry in batch.items() if not entry.wanted}:
+            done = [one for one in done if one.asset not in unwanted]
+            done += [one for one in standing(content).assets if one.asset in unwanted]
     return Report(tuple(sorted(done, key=lambda one: one.asset)), intake.problems)
 
 
-def look_up(content: ContentRepo, order: Order, retry: bool = False) -> _Asset:
-    """Plan one asset from its job, taking back finished tasks that a killed run left unrecorded or another asset made."""
-    wish, job = order.manifest, content.load_job(order.manifest.asset)
-    remains = plan(STAGES, wish, order.images, job, (), retry)
-    if remains.pending:
-        found = {task.key: record for task in remains.tasks if (record := content.recall(task.key))}
-        job = replace(job, records={**job.records, **found})
-        remains = plan(STAGES, wish, order.images, job, found, retry)
-    return _Asset(order, remains, job.only(remains.keys))
+def _work_off(
+    content: ContentRepo, executor: Executor, listener: Listener, batch: dict[str, Standing]
+) -> Generator[AssetReport, None, None]:
+    """Let the executor work on everything that is pending, and tell of each asset as soon as nothing more comes of it."""
+    estimator = Estimator.from_records(record for entry in batch.values() for record in entry.job.records.values())
+    chains: dict[str, Chain] = {}
+    names = [name for name, entry in batch.items() if entry.plan.pending]
+    while names:
+        for name in names:
+            try:
+                chains[name] = _chain(content, batch[name], estimator, datetime.now(UTC))
+            except ContentError as error:
+                batch[name].job = replace(batch[name].job, failure=Failure.of(error))
+                yield AssetReport.of(batch[name].plan, batch[name].job)
+        names = []
+        with closing(executor.run(list(chains.values()))) as events:
+            for event in events:
+                listener.event(event)
+                if isinstance(event, Finished) and _over(content, batch[event.asset], event) and event.asset in chains:
+                    del chains[event.asset]
+                    if again := _next_attempt(content, batch[event.asset]):
+                        batch[event.asset] = again
+                        names.append(event.asset)
+                    else:
+                        yield _closed(content, batch[event.asset])
+                if content.due:
+                    _hand_over(content, take_in(content.root), batch, last=False)
+        for name in sorted(chains):  # what waits for a GPU or for its allowance
+            yield AssetReport.standing(batch[name].plan, batch[name].job)
+        chains.clear()
 
 
-def _refused(intake: Intake) -> list[AssetReport]:
-    """Say of each asset that an error keeps from being made what is wrong."""
-    wrong = {name: [one for one in problems if one.severity == "error"] for name, problems in intake.by_asset.items()}
-    return [AssetReport.refused(name, errors) for name, errors in wrong.items() if errors]
+def _over(content: ContentRepo, entry: Standing, event: Finished) -> bool:
+    """Record an outcome; tell whether nothing more comes of the asset."""
+    entry.job = entry.job.with_record(event.record)
+    _save(content, entry)
+    return event.record.key == entry.plan.last.key or event.record.state == "failed"
 
 
-def _note_problems(content: ContentRepo, intake: Intake, batch: Mapping[str, _Asset]) -> None:
+def _next_attempt(content: ContentRepo, entry: Standing) -> Standing | None:
+    """Plan an asset that failed in another way, if there is one that may help: another seed, a lower resolution."""
+    if entry.job.failure is None or entry.job.failure.code not in ATTEMPTS or not entry.wanted:
+        return None
+    again = look_up(content, entry.order)
+    return again if again.plan.pending and again.plan.keys != entry.plan.keys else None
+
+
+def _plan_all(content: ContentRepo, asset: str | None, retry: bool) -> tuple[Intake, dict[str, Standing]]:
+    intake = take_in(content.root, asset)
+    return intake, {order.manifest.asset: look_up(content, order, retry) for order in intake.orders}
+
+
+def _work(batch: Mapping[str, Standing]) -> tuple[list[str], frozenset[str]]:
+    """Name the assets to be worked on, and the finished tasks whose outputs that takes."""
+    plans = [entry.plan for entry in batch.values() if entry.plan.pending]
+    reads: frozenset[str] = frozenset().union(*(plan.reads for plan in plans))
+    return [plan.asset for plan in plans], reads
+
+
+def _hand_over(content: ContentRepo, intake: Intake, batch: dict[str, Standing], *, last: bool) -> None:
+    """Commit what is finished; if users changed the folder meanwhile, plan again and keep only what is still wanted."""
+    while not content.commit(write_status(content, intake), last=last):
+        intake = take_in(content.root)
+        fresh = {order.manifest.asset: look_up(content, order).plan.last.key for order in intake.orders}
+        for name, entry in batch.items():
+            if fresh.get(name) != entry.plan.last.key:
+                entry.wanted = False
+                content.withdraw(name)
+
+
+def _note_problems(content: ContentRepo, intake: Intake, batch: Mapping[str, Standing]) -> None:
     """Leave in each asset's job what `validate` says of it, be the asset made or refused."""
+    said = intake.by_asset
     for name, entry in batch.items():
-        problems = intake.by_asset.get(name, ())
+        problems = said.get(name, ())
         if entry.job.problems != problems:
             entry.job = replace(entry.job, problems=problems)
             _save(content, entry)
-    for report in _refused(intake):
+    for report in refused(intake):
         if name_fault(report.asset) is None:
-            job = replace(content.load_job(report.asset), failure=report.failure, problems=intake.by_asset[report.asset])
+            job = replace(content.load_job(report.asset), failure=report.failure, problems=said[report.asset])
             with suppress(ContentError):
                 content.save_job(job)
 
 
-def _chain(content: ContentRepo, entry: _Asset) -> list[Chain]:
-    """Hand an asset's pending tasks to the executor, with the resolved manifest where stages can read it."""
+def _chain(content: ContentRepo, entry: Standing, estimator: Estimator, now: datetime) -> Chain:
+    """Hand an asset's pending tasks to the executor, priced, with the resolved manifest where stages can read it."""
     pending = entry.plan.pending
-    if not pending:
-        return []
     content.write(f"work/{entry.plan.manifest_key}/{MANIFEST.filename}", entry.order.manifest.to_yaml().encode())
+    entry.job = replace(entry.job, since=entry.job.since or now.isoformat())
+    since, wish = datetime.fromisoformat(entry.job.since), entry.order.manifest
+    gpu = GpuPlan.of(entry.plan, estimator, since, wish.priority)
     work = content.task_folder(pending[0].key).parent
-    return [Chain(entry.plan.asset, tuple(TaskSpec.of(task, entry.plan, work) for task in pending), entry.plan.cost.cpu)]
+    specs = [TaskSpec.of(task, entry.plan, work, estimator.of(task)) for task in pending]
+    return Chain(entry.plan.asset, tuple(specs), entry.plan.cost.cpu, gpu)
 
 
-def _save(content: ContentRepo, entry: _Asset) -> None:
+def _save(content: ContentRepo, entry: Standing) -> None:
     """Save the job; a full disk costs the record, not the run: the outcome also lies beside the task's outputs."""
     try:
-        content.save_job(entry.job)
+        if entry.wanted:
+            content.save_job(entry.job)
     except ContentError as error:
         entry.job = replace(entry.job, failure=Failure.of(error))
 
 
-def _closed(content: ContentRepo, entry: _Asset) -> AssetReport:
+def _closed(content: ContentRepo, entry: Standing) -> AssetReport:
     """Publish what is finished, record it, and say how the asset stands after this run."""
     last = entry.plan.last.key
     worked = bool(entry.plan.pending)
     try:
-        if entry.job.done(last) and entry.job.published != last:
+        if entry.wanted and entry.job.done(last) and entry.job.published != last:
             folder = content.task_folder(last)
-            files = {package_name(entry.plan.asset, "ue5"): folder / PACKAGE.filename, "preview.png": folder / PREVIEW.filename}
-            content.publish(entry.plan.asset, files)
-            entry.job = replace(entry.job, published=last, failure=None)
+            made = {**packages_in(entry.plan.asset, entry.job.records[last]), "preview.png": PREVIEW.filename}
+            content.publish(entry.plan.asset, {name: folder / file for name, file in made.items()})
+            entry.job = replace(entry.job, published=last, failure=None, since="")
             worked = True
-        if worked:
+        if worked and entry.wanted:
             report = AssetReport.of(entry.plan, entry.job)
             write_asset_report(content, report, entry.plan, entry.job)
             content.save_job(entry.job)
@@ -151,22 +189,3 @@ def _closed(content: ContentRepo, entry: _Asset) -> AssetReport:
         entry.job = replace(entry.job, failure=Failure.of(error))
         return AssetReport.of(entry.plan, entry.job)
     return AssetReport.skipped(entry.plan, entry.job)
-
-
-def standing(content: ContentRepo, asset: str | None = None) -> Report:
-    """Say how every asset stands, without working on any."""
-    return _standing(content, take_in(content.root, asset))
-
-
-def _standing(content: ContentRepo, intake: Intake) -> Report:
-    assets = _refused(intake)
-    entries = [look_up(content, order) for order in intake.orders]
-    assets += [AssetReport.standing(entry.plan, entry.job) for entry in entries]
-    return Report(tuple(sorted(assets, key=lambda one: one.asset)), intake.problems)
-
-
-def write_status(content: ContentRepo, intake: Intake) -> None:
-    """Leave what `standing` says in state/, for the page and for people."""
-    report = _standing(content, intake)
-    content.write("state/status.json", json.dumps(report.to_json(), indent=1).encode())
-    content.write("state/STATUS.md", status_markdown(report, content.root).encode())

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from forge_batch.content.hub_options import HubOptions
 from forge_batch.errors import ForgeError
 
 BYTES_PER_WORKER = 2 << 30
@@ -24,14 +25,52 @@ class Settings:
     Attributes:
         workers: Processes that the local executor may use at a time (FORGE_WORKERS; default: the cores, bounded by memory
             at 2 GiB each).
+        hub: How to work with a dataset repo (FORGE_RUNNER, FORGE_COMMITS_PER_HOUR, FORGE_COMMIT_SECONDS,
+            FORGE_HEARTBEAT_SECONDS, FORGE_CACHE_GB, FORGE_POLL_SECONDS, FORGE_WEBHOOK_PORT, FORGE_WEBHOOK_SECRET).
+            HF_ENDPOINT, HF_TOKEN and HF_HOME are read by huggingface_hub itself.
     """
 
     workers: int
+    hub: HubOptions
 
 
 def load() -> Settings:
     """Read the environment; SettingsError names the variable, what it holds and what it may hold."""
-    return Settings(_workers(os.environ.get("FORGE_WORKERS", "")))
+    return Settings(_workers(os.environ.get("FORGE_WORKERS", "")), _hub())
+
+
+def _hub() -> HubOptions:
+    usual = HubOptions()
+    return HubOptions(
+        runner=_name("FORGE_RUNNER") or os.environ.get("SPACE_ID", ""),
+        commits_per_hour=int(_number("FORGE_COMMITS_PER_HOUR", usual.commits_per_hour, 4, 120)),
+        commit_floor=_number("FORGE_COMMIT_SECONDS", usual.commit_floor, 0, 3600),
+        heartbeat=_number("FORGE_HEARTBEAT_SECONDS", usual.heartbeat, 30, 3600),
+        cache_bytes=int(_number("FORGE_CACHE_GB", usual.cache_bytes / (1 << 30), 0, 100_000) * (1 << 30)),
+        poll=_number("FORGE_POLL_SECONDS", usual.poll, 1, 86_400),
+        webhook_port=int(_number("FORGE_WEBHOOK_PORT", 0, 0, 65_535)),
+        webhook_secret=os.environ.get("FORGE_WEBHOOK_SECRET", ""),
+    )
+
+
+def _name(variable: str) -> str:
+    text = os.environ.get(variable, "")
+    if not all(char.isalnum() or char in "-_./" for char in text) or len(text) > 100:
+        raise SettingsError(
+            f"{variable} is {text[:100]!r}", "write up to 100 letters, digits, -, _, . and /, or leave it unset"
+        )
+    return text
+
+
+def _number(variable: str, usual: float, least: float, most: float) -> float:
+    text = os.environ.get(variable, "")
+    try:
+        value = float(text) if text else usual
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise SettingsError(f"{variable} is {text!r}", f"write a number from {least:g} to {most:g}, or leave it unset")
+    return value
 
 
 def _workers(text: str) -> int:

@@ -127,7 +127,7 @@ class Stage(Generic[P]):
         device: `gpu` means that its seconds count against the allowance where there is one; on a machine without GPU
             the same stage runs on the CPU.
         inputs: Slots it reads; `SLOT.if_any` for those it can do without.
-        outputs: Slots it writes, all of them, on every run.
+        outputs: Slots it writes, all of them, on every run; `SLOT.if_any` for those that its params decide on.
         params: Type of its manifest field.
         cost: Estimate from the params alone.
         run: Do the work and return what was measured. Same inputs, params and seed give the same bytes on a CPU.

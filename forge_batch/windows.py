@@ -13,16 +13,14 @@ ever: to keep an asset out, the others in a window must outweigh it, and a hundr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import combinations
-from typing import cast
-
-import numpy as np
+from typing import get_args
 
 from forge_batch.backends.catalog import GPU_NEEDS
 from forge_batch.estimate import NOTHING, Estimator, Seconds, total
+from forge_batch.ops.knapsack import Item, fill
 from forge_batch.plan import Plan, Task
 from forge_batch.quota import CARD, DAY, UNLIMITED, Allowance, Remaining, Size
 from forge_batch.stages import STAGES
@@ -32,8 +30,11 @@ DAYS_PER_DOUBLING = 2.0
 DEADLINE_DAYS = 7.0
 FAINTEST = 30.0
 """Doublings below the most urgent asset at which all others weigh the same: so that sums of weights stay exact."""
-CELLS = 10_000
-"""Capacity above which the table of the packer counts in more than one second."""
+SLACK = 3.0
+"""Times the longest task by which a window may outlast its plan: seconds are charged as they pass, not as they are declared,
+and a task that is cut off is lost. Three times its p90 is beyond the tail of any task that was seen."""
+OVERHEAD = 0.04
+"""Share of a window's seconds that starts and loads may take before it pays to wait for more work."""
 
 ORDER = {stage.name: number for number, stage in enumerate(STAGES)}
 
@@ -71,6 +72,7 @@ class GpuPlan:
         since: When the asset was first asked for.
         priority: 0 to 100.
         deadline: The last day on which it is of use, or None.
+        ready: Since when the next run could start, if that is known.
     """
 
     asset: str
@@ -78,12 +80,37 @@ class GpuPlan:
     since: datetime
     priority: int = 50
     deadline: date | None = None
+    ready: datetime | None = None
 
     @classmethod
-    def of(cls, plan: Plan, estimator: Estimator, since: datetime, priority: int = 50, deadline: date | None = None) -> GpuPlan:
+    def of(
+        cls,
+        plan: Plan,
+        estimator: Estimator,
+        since: datetime,
+        priority: int = 50,
+        deadline: date | None = None,
+    ) -> GpuPlan:
         """Price the pending GPU tasks of a plan."""
         runs = tuple(tuple(_gpu_task(task, estimator) for task in run) for run in gpu_runs(plan))
         return cls(plan.asset, runs, since, priority, deadline)
+
+    def without(self, keys: Collection[str]) -> GpuPlan:
+        """Leave out tasks that are done."""
+        runs = (tuple(task for task in run if task.key not in keys) for run in self.runs)
+        return replace(self, runs=tuple(run for run in runs if run))
+
+    def cut_off(self, key: str, seconds: float, most: float = math.inf) -> GpuPlan:
+        """Give a task that was cut off after so many seconds by the end of a window twice as many: it needs more.
+
+        But no more than `most`, what fits into a whole allowance: it has its chance before it is called too large.
+        """
+
+        def longer(task: GpuTask) -> GpuTask:
+            p50, p90 = max(task.seconds.p50, 1.4 * seconds), max(task.seconds.p90, min(2 * seconds, most))
+            return replace(task, seconds=replace(task.seconds, p50=min(p50, p90), p90=p90)) if task.key == key else task
+
+        return replace(self, runs=tuple(tuple(map(longer, run)) for run in self.runs))
 
     @property
     def size(self) -> Size:
@@ -96,20 +123,44 @@ class Window:
     """Be one session of a GPU: its tasks in order, and the seconds that it may take.
 
     Attributes:
-        seconds: To be reserved and declared: p90 of every part, with the start of the worker and the loading of models.
-            The GPU side stops before a task that would not fit in what is left of them.
+        tasks: What fits by p90.
+        spare: What may be done as well when the tasks take less, as they do as a rule.
+        seconds: The plan: p90 of every part, with the start of the worker and the loading of models.
+        limit: What is reserved and declared: the plan, and slack for a task that takes longer. The GPU side stops before a
+            task that would not fit in what is left of it.
         models: What is loaded, in that order.
     """
 
     opened: datetime
     tasks: Run = ()
     seconds: int = 0
+    limit: int = 0
     size: Size = "large"
     models: tuple[str, ...] = ()
+    spare: Run = ()
+
+    @property
+    def line(self) -> list[tuple[GpuTask, float]]:
+        """Tasks in the order in which a GPU runs them, and before each the seconds that must be left over for others.
+
+        By stage, then by model, spare ones last among those of a model. A task is passed over if it would not leave that
+        much: nothing for the planned ones, p90 of all planned ones to come for the spare ones.
+        """
+        spare = set(self.spare)
+        merged = sorted([*self.tasks, *self.spare], key=_place)
+        left = sum(task.seconds.p90 for task in self.tasks) + sum(_loads(self.tasks).values())
+        line, seen = [], set[Load]()
+        for task in merged:
+            load = _place(task)
+            if task not in spare:
+                left -= task.seconds.p90 + (0 if load in seen or not task.model else math.ceil(task.load.p90))
+                seen.add(load)
+            line.append((task, left if task in spare else 0.0))
+        return line
 
     @property
     def deadline(self) -> datetime:
-        return self.opened + timedelta(seconds=self.seconds)
+        return self.opened + timedelta(seconds=self.limit)
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -171,8 +222,10 @@ def pack(
 ) -> Window:
     """Choose the next window.
 
-    Exact up to 10,000 seconds (see `_Packer`). Among equally good windows the one that loads fewer models is taken, then
-    the one with the older assets.
+    Within 0.1 % of the optimum up to 10,000 seconds (see ops.knapsack). Among equally good choices the one that loads fewer
+    models is taken, then the one with the older assets. A window has one size; runs of both sizes compete for the same
+    seconds, and where the best choice holds both, the size with the greater sum of weights comes first and the other is left
+    for the next window.
 
     Args:
         plans: Assets whose next run can start; those without a run are passed over.
@@ -182,145 +235,90 @@ def pack(
         allowance: What a second costs by the size of the window.
 
     Returns:
-        A window whose p90 lies within what the platform starts with so many seconds left; without tasks if nothing fits.
+        A window whose limit lies within what the platform starts with so many seconds left; without tasks if nothing fits.
     """
     queue = sorted((plan for plan in plans if plan.runs), key=lambda plan: (plan.since, plan.asset))
     worth = weights(queue, now)
     begin = math.ceil(start.p90)
-    best: tuple[float, list[GpuPlan], Size] = (0.0, [], "large")
-    for size in cast("tuple[Size, ...]", ("large", "xlarge")):
-        chosen = [(plan, weight) for plan, weight in zip(queue, worth, strict=True) if plan.size == size]
-        room = None if seconds is None else allowance.longest(seconds, size) - begin
-        value, taken = _Packer([plan.runs[0] for plan, _ in chosen], [weight for _, weight in chosen]).pack(room)
-        if value > best[0]:
-            best = value, [chosen[number][0] for number in taken], size
-    return _window([task for plan in best[1] for task in plan.runs[0]], now, begin, best[2])
+    items = [_item(plan.runs[0], weight, allowance, begin) for plan, weight in zip(queue, worth, strict=True)]
+    window = Window(now)
+    for room in [None] if seconds is None else [seconds, allowance.longest(seconds)]:
+        taken = [(queue[number], worth[number]) for number in fill(items, room)]
+        size = max(get_args(Size), key=lambda size: sum(weight for plan, weight in taken if plan.size == size))
+        most = None if seconds is None else allowance.longest(seconds, size)
+        window = _window([plan for plan, _ in taken if plan.size == size], now, begin, size, most)
+        if most is None or window.seconds <= most:
+            break  # the platform's rounding of durations costs the second choice a second or two of room
+    return replace(window, spare=_spare(window, queue, worth, start)) if window.tasks and seconds is not None else window
 
 
-def _window(tasks: Sequence[GpuTask], now: datetime, begin: int, size: Size) -> Window:
+def _item(run: Run, weight: float, allowance: Allowance, begin: int) -> Item:
+    """Price a run in seconds of the allowance."""
+    size = size_of(run)
+    factor = allowance.factor(size)
+    needs: dict[Hashable, int] = {(size, load): math.ceil(seconds * factor) for load, seconds in _loads(run).items()}
+    needs[size, "start of a worker"] = math.ceil(begin * factor)
+    return Item(math.ceil(_whole_seconds(run) * factor), weight, needs)
+
+
+def _spare(window: Window, queue: Sequence[GpuPlan], worth: Sequence[float], start: Seconds) -> Run:
+    """Choose what to do in the seconds by which a window will probably end before its limit; its own models are loaded."""
+    inside = set(window.assets)
+    loaded = {_place(task) for task in window.tasks}
+    others = [
+        (tuple(replace(task, load=NOTHING) if _place(task) in loaded else task for task in plan.runs[0]), weight)
+        for plan, weight in zip(queue, worth, strict=True)
+        if plan.asset not in inside and plan.size == window.size
+    ]
+    items = [_item(run, weight, UNLIMITED, 0) for run, weight in others]
+    taken = fill(items, math.floor(window.limit - expected(window, start)))
+    return tuple(sorted((task for number in taken for task in others[number][0]), key=_place))
+
+
+def worth_opening(
+    window: Window, plans: Sequence[GpuPlan], now: datetime, resets_at: datetime | None, patience: timedelta
+) -> bool:
+    """Tell whether a window should be opened now, or whether more work should gather in it first.
+
+    It waits while starts and loads would take more than OVERHEAD of it, but no asset in it longer than `patience` since its run
+    was ready, and not when the allowance would come back meanwhile: what is left of it then is lost.
+    """
+    work = sum(task.seconds.p90 for task in window.tasks)
+    if window.seconds - work <= OVERHEAD * window.seconds or (resets_at is not None and resets_at - now <= patience):
+        return bool(window.tasks)
+    inside = set(window.assets)
+    return any(now - (plan.ready or plan.since) >= patience for plan in plans if plan.asset in inside)
+
+
+def _window(chosen: Sequence[GpuPlan], now: datetime, begin: int, size: Size, most: int | None) -> Window:
+    tasks = [task for plan in chosen for task in plan.runs[0]]
     if not tasks:
         return Window(now)
-    ordered = sorted(tasks, key=lambda task: (ORDER.get(task.stage, 0), task.model))  # stable: older assets first
+    ordered = sorted(tasks, key=_place)  # stable: older assets first
     loads = _loads(tasks)
-    assets: dict[str, float] = {}
-    for task in tasks:
-        assets[task.asset] = assets.get(task.asset, 0.0) + task.seconds.p90
-    seconds = begin + sum(loads.values()) + sum(math.ceil(part) for part in assets.values())
-    return Window(now, tuple(ordered), seconds, size, tuple(model for _, model in loads))
+    seconds = begin + sum(loads.values()) + sum(_whole_seconds(plan.runs[0]) for plan in chosen)
+    limit = seconds + math.ceil(SLACK * max(task.seconds.p90 for task in tasks))
+    limit = limit if most is None else min(limit, most)
+    return Window(now, tuple(ordered), seconds, limit, size, tuple(model for _, model in loads))
 
 
 Load = tuple[int, str]  # a model at a stage: it is loaded once for all tasks of that stage
 
 
+def _place(task: GpuTask) -> Load:
+    """Say where a task belongs in the order of a window."""
+    return ORDER.get(task.stage, 0), task.model
+
+
+def _whole_seconds(run: Run) -> int:
+    """Give p90 of a run, rounded up."""
+    return math.ceil(sum(task.seconds.p90 for task in run))
+
+
 def _loads(tasks: Iterable[GpuTask]) -> dict[Load, int]:
     """Give the seconds of every load that these tasks need, in the order of the window."""
-    loads = {(ORDER.get(task.stage, 0), task.model): math.ceil(task.load.p90) for task in tasks if task.model}
+    loads = {_place(task): math.ceil(task.load.p90) for task in tasks if task.model}
     return dict(sorted(loads.items()))
-
-
-@dataclass
-class _Packer:
-    """Solve the knapsack with set-up costs: which runs to take, when the loads that they need take room as well.
-
-    For every set of loads the fractional optimum over the runs that need no others is an upper bound (Dantzig 1957); the sets
-    are tried from the highest bound down, each by dynamic programming over whole seconds, until no bound is left above the
-    best that was found. Loads are few, one for each learned model, so that their sets can be listed.
-    """
-
-    runs: Sequence[Run]
-    worth: Sequence[float]
-    loads: dict[Load, int] = field(init=False)
-    sizes: np.ndarray = field(init=False)  # (n,) int64 seconds
-    needs: np.ndarray = field(init=False)  # (n,) int64, one bit for each load
-
-    def __post_init__(self) -> None:
-        self.loads = _loads(task for run in self.runs for task in run)
-        bits = {load: 1 << number for number, load in enumerate(self.loads)}
-        self.sizes = np.array([math.ceil(sum(task.seconds.p90 for task in run)) for run in self.runs], np.int64)
-        self.needs = np.array([sum(bits[load] for load in _loads(run)) for run in self.runs], np.int64)
-
-    def pack(self, room: int | None) -> tuple[float, list[int]]:
-        """Give the greatest sum of weights, and the runs that make it, as numbers in order."""
-        worth = np.array(self.worth, np.float64)
-        everything = sum(self.loads.values()) + int(self.sizes.sum())
-        if room is None or everything <= room:
-            return float(worth.sum()), list(range(len(self.runs)))
-        best, taken, count = 0.0, np.zeros(0, np.int64), 0
-        for bound, used, numbers, left in self.candidates(room, worth):
-            gain = bound - best
-            if gain < -1e-9 * best or (gain <= 1e-9 * best and used >= count):
-                continue
-            value, found = _knapsack(self.sizes[numbers], worth[numbers], left)
-            if value > best * (1 + 1e-9) or (value >= best * (1 - 1e-9) and used < count):
-                best, taken, count = value, numbers[found], used
-        return best, [int(number) for number in taken]
-
-    def candidates(self, room: int, worth: np.ndarray) -> list[tuple[float, int, np.ndarray, int]]:
-        """List sets of loads, the highest bound first: bound, number of loads, runs that need no others, the room left."""
-        order = np.argsort(-worth / np.maximum(self.sizes, 1e-9), kind="stable")
-        found = []
-        for used in range(len(self.loads) + 1):
-            for chosen in combinations(range(len(self.loads)), used):
-                left = room - sum(list(self.loads.values())[number] for number in chosen)
-                mask = sum(1 << number for number in chosen)
-                inside = order[(self.needs[order] & ~mask == 0) & (self.sizes[order] <= left)]
-                if left >= 0 and len(inside):
-                    found.append((_bound(self.sizes[inside], worth[inside], left), used, np.sort(inside), left))
-        return sorted(found, key=lambda candidate: (-candidate[0], candidate[1]))
-
-
-def _bound(sizes: np.ndarray, worth: np.ndarray, room: int) -> float:
-    """Give the optimum if runs could be cut; both (n,), the greatest worth per second first."""
-    filled = np.cumsum(sizes)
-    whole = int(np.searchsorted(filled, room, side="right"))
-    value = float(worth[:whole].sum())
-    if whole < len(sizes):
-        value += float(worth[whole] * (room - (filled[whole - 1] if whole else 0)) / sizes[whole])
-    return value
-
-
-def _knapsack(sizes: np.ndarray, worth: np.ndarray, room: int) -> tuple[float, np.ndarray]:
-    """Solve 0-1 knapsack; earlier things are preferred among equals.
-
-    Args:
-        sizes: (n,) whole seconds, each at most `room`.
-        worth: (n,) above 0.
-        room: Seconds; above CELLS sizes are rounded up to a coarser unit, and the greedy choice is taken where it is better.
-
-    Returns:
-        The worth, and the things taken, in order.
-    """
-    unit = max(1, math.ceil(room / CELLS))
-    units, width = -(-sizes // unit), room // unit
-    value = np.zeros(width + 1)
-    took = np.zeros((len(sizes), width + 1), bool)
-    for number, (size, weight) in enumerate(zip(units.tolist(), worth.tolist(), strict=True)):
-        if size > width:
-            continue
-        with_it = value[: width + 1 - size] + weight
-        better = with_it > value[size:] * (1 + 1e-12)
-        took[number, size:] = better
-        value[size:] = np.where(better, with_it, value[size:])
-    left, taken = width, []
-    for number in range(len(sizes) - 1, -1, -1):
-        if took[number, left]:
-            taken.append(number)
-            left -= int(units[number])
-    if unit > 1:
-        greedy = _greedy(sizes, worth, room)
-        if worth[greedy].sum() > worth[taken].sum():
-            taken = greedy
-    return float(worth[taken].sum()), np.array(sorted(taken), np.int64)
-
-
-def _greedy(sizes: np.ndarray, worth: np.ndarray, room: int) -> list[int]:
-    """Take what fits, the greatest worth per second first."""
-    taken = []
-    for number in np.argsort(-worth / np.maximum(sizes, 1e-9), kind="stable").tolist():
-        if sizes[number] <= room:
-            taken.append(number)
-            room -= int(sizes[number])
-    return taken
 
 
 @dataclass(frozen=True)
@@ -396,14 +394,18 @@ def expected(window: Window, start: Seconds = NOTHING) -> float:
     return total([start, *loads.values(), *(task.seconds for task in window.tasks)]).p50
 
 
-def _alone(plan: GpuPlan, start: Seconds) -> int:
-    """Give the seconds of a window that holds nothing but this asset's next run."""
-    run = plan.runs[0]
-    return math.ceil(start.p90) + sum(_loads(run).values()) + math.ceil(sum(task.seconds.p90 for task in run))
-
-
 def _next_reset(allowance: Allowance, opened: datetime) -> datetime | None:
     """Say when an allowance that is first used at `opened` comes back."""
     if allowance.reset == "midnight":
         return opened.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
     return opened + DAY if allowance.reset == "first_use" else None
+
+
+def _alone(plan: GpuPlan, start: Seconds) -> int:
+    """Give the seconds of a window that holds nothing but this asset's next run."""
+    return _whole_seconds(plan.runs[0]) + overhead(plan, start)
+
+
+def overhead(plan: GpuPlan, start: Seconds) -> int:
+    """Give the seconds of such a window that are not the tasks' own."""
+    return math.ceil(start.p90) + sum(_loads(plan.runs[0]).values())

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import tempfile
+from collections.abc import Generator, Iterator
 
 import pytest
 from jaxtyping import install_import_hook
+
+from tests.hub_server import HubServer
+
+os.environ["HF_HUB_DISABLE_XET"] = "1"  # the client's own switch for Hubs without xet; read when it is imported
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="forge-tests-hub-")
+os.environ.pop("HF_TOKEN", None)
 
 _hook = install_import_hook("forge_batch.ops", "beartype.beartype")
 
@@ -37,3 +45,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _fail(report)
     return report
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    """Give a Hub of our own on loopback, without repos."""
+    server = HubServer()
+    server.start()
+    yield server
+    server.stop()

@@ -136,7 +136,7 @@ def animated(suffix: str) -> Break:
 
 def unequal(_: Path, folder: Path) -> None:
     """Add a view of another size."""
-    picture(folder / "right.png", (64, 80))
+    picture(folder / "right.png", (512, 640))
 
 
 def gif_in_disguise(_: Path, folder: Path) -> None:
@@ -174,7 +174,7 @@ CASES = (
     Bad("animated PNG", animated(".png"), ("animated PNG", "one frame")),
     Bad("animated WebP", animated(".webp"), ("animated WebP", "one frame")),
     Bad("GIF called PNG", gif_in_disguise, ("a GIF",)),
-    Bad("views of different sizes", unequal, ("64 x 80", "64 x 64")),
+    Bad("views of different sizes", unequal, ("512 x 640", "512 x 512")),
     Bad("name with a space", text("asset: my crate\n"), ("space", "my_crate"), 3),
     Bad("name in Unicode", text("asset: größe\n"), ("not a-z", "grosse"), 3),
     Bad("name that is a path", text("asset: ../crate\n"), ("path, not a name",), 3),

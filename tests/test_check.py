@@ -24,6 +24,7 @@ def package(path: Path, **changes: object) -> Path:
     """Write a package of the crate whose report says what holds, but for the changes."""
     glb = encode_glb("SM_Crate", CRATE, {}, "M_Crate")
     report = {
+        "engine": "ue5",
         "files": {"SM_Crate.glb": {"sha256": hashlib.sha256(glb).hexdigest()}},
         "texture_size": 512,
         "triangles": [len(CRATE.faces)],

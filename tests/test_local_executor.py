@@ -19,10 +19,10 @@ import pytest
 from PIL import Image
 
 from forge_batch.content.local import RECORD, LocalContent
-from forge_batch.dry_run import plans
 from forge_batch.executors.contract import Chain, Event, Finished, Progress, TaskSpec
 from forge_batch.executors.local import LocalExecutor
 from forge_batch.jobs import TaskRecord
+from forge_batch.standing import plans
 from tests.fakes import LEAST, content_folder, fill, small_disk
 
 ROOT = Path(__file__).parent.parent
@@ -261,7 +261,7 @@ def test_a_full_disk_becomes_a_failed_record(tmp_path: Path) -> None:
             pytest.skip("this user may not mount a small disk")
         root = content_folder(disk, "crate")
         chain = chain_of(root, "crate")
-        (root / "work").mkdir()
+        (root / "work").mkdir(exist_ok=True)
         fill(disk)
         record = ended(list(LocalExecutor(1).run([chain])))["crate"]
         assert record.failure is not None

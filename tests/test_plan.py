@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge_batch.artifacts import IMAGES, MANIFEST, PACKAGE, Slot
+from forge_batch.artifacts import IMAGES, MANIFEST, PACKAGES, Slot
 from forge_batch.jobs import Failure, TaskRecord
 from forge_batch.plan import InputImage, Plan, bind, digest, plan
 from forge_batch.stage import Stage
@@ -35,7 +35,7 @@ def chains(draw: st.DrawFn, optional: bool = False) -> Stages:
         inputs = draw(st.lists(st.sampled_from(readable), unique=True, max_size=3))
         outputs = draw(st.lists(st.sampled_from(POOL), unique=True, min_size=1, max_size=2))
         if index == count - 1:
-            outputs = [PACKAGE]
+            outputs = [PACKAGES["ue5"]]
         stages.append(fake_stage(f"stage_{index}", inputs, outputs))
         made += [slot for slot in outputs if slot not in made]
     return tuple(stages)
@@ -141,7 +141,7 @@ def test_a_slot_is_read_from_the_latest_stage_that_wrote_it() -> None:
     stages = (
         fake_stage("generate", [IMAGES], [mesh]),
         fake_stage("clean", [mesh], [mesh]),
-        fake_stage("export", [mesh], [PACKAGE]),
+        fake_stage("export", [mesh], [PACKAGES["ue5"]]),
     )
     generate, clean, export = bind(stages, FakeWish(), PICTURES)
     assert export.inputs == {"a": clean.key}
@@ -154,8 +154,8 @@ def test_a_slot_that_nothing_writes_is_an_error_of_the_order() -> None:
     """A stage that needs what no stage before it makes is refused by name; one that can do without it is not."""
     mesh = POOL[0]
     with pytest.raises(LookupError, match="stage export reads a, which no stage before it writes"):
-        bind((fake_stage("export", [mesh], [PACKAGE]),), FakeWish(), PICTURES)
-    assert bind((fake_stage("export", [mesh.if_any], [PACKAGE]),), FakeWish(), PICTURES)[0].inputs == {}
+        bind((fake_stage("export", [mesh], [PACKAGES["ue5"]]),), FakeWish(), PICTURES)
+    assert bind((fake_stage("export", [mesh.if_any], [PACKAGES["ue5"]]),), FakeWish(), PICTURES)[0].inputs == {}
 
 
 def test_a_stage_whose_material_is_switched_off_is_left_out_with_it() -> None:
@@ -165,7 +165,7 @@ def test_a_stage_whose_material_is_switched_off_is_left_out_with_it() -> None:
         fake_stage("bake", [IMAGES], [colour]),
         fake_stage("inpaint", [colour], [colour]),
         fake_stage("sharpen", [colour], [colour]),
-        fake_stage("export", [colour.if_any], [PACKAGE]),
+        fake_stage("export", [colour.if_any], [PACKAGES["ue5"]]),
     )
     assert names(bind(stages, FakeWish(), PICTURES)) == ["bake", "inpaint", "sharpen", "export"]
     assert names(bind(stages, FakeWish({"bake": Dial(enabled=False)}), PICTURES)) == ["export"]
@@ -178,7 +178,7 @@ def key(stage: Stage[Dial], wish: FakeWish | None = None, images: Mapping[str, I
     return bind((stage,), wish or FakeWish(), images)[0].key
 
 
-STAGE = fake_stage("generate", [IMAGES], [PACKAGE])
+STAGE = fake_stage("generate", [IMAGES], [PACKAGES["ue5"]])
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_lasting_failure_blocks_until_something_changes(stages: Stages, data: 
 def test_the_cost_of_a_plan_is_that_of_what_remains() -> None:
     """Finished stages cost nothing more."""
     mesh = POOL[0]
-    stages = (fake_stage("generate", [IMAGES], [mesh], cost=30), fake_stage("export", [mesh], [PACKAGE], cost=4))
+    stages = (fake_stage("generate", [IMAGES], [mesh], cost=30), fake_stage("export", [mesh], [PACKAGES["ue5"]], cost=4))
     tasks = bind(stages, FakeWish(), PICTURES)
     assert planned(stages, job_of(()), ()).cost.cpu == 34
     assert planned(stages, job_of(tasks[:1]), {tasks[0].key}).cost.cpu == 4

@@ -2,20 +2,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from forge_batch.content.local import LocalContent
-from forge_batch.dry_run import plans
 from forge_batch.errors import ContentError
-from forge_batch.executors.contract import Finished
+from forge_batch.executors.contract import Chain, Event, Finished, Waits
 from forge_batch.intake import take_in
 from forge_batch.jobs import Failure
+from forge_batch.picture_checks import CACHE
 from forge_batch.problem_text import problems_json, problems_text
 from forge_batch.report import AssetReport, Report
-from forge_batch.runner import run, standing
+from forge_batch.runner import run
 from forge_batch.stages import STAGES
+from forge_batch.standing import plans, standing
 from tests.fakes import LEAST, FakeExecutor, Killed, Recorder, content_folder, picture
 
 FEWER = LEAST + "build_lods: {ratios: [0.4]}\n"
@@ -257,13 +259,15 @@ def test_two_assets_of_one_wish_share_their_work(content: LocalContent) -> None:
 
 
 def test_a_dry_run_changes_nothing(content: LocalContent) -> None:
-    """Planning and asking how things stand write no file."""
+    """Planning and asking how things stand write no file but what was seen in the pictures."""
     before = sorted(content.root.rglob("*"))
     found, problems = plans(content)
     assert [task.stage.name for task in found[0].pending] == enabled(content)
     assert problems == ()
     assert [asset.state for asset in standing(content).assets] == ["waiting"]
-    assert sorted(content.root.rglob("*")) == before
+    kept = content.root / CACHE
+    after = set(content.root.rglob("*")) - {kept, kept.parent, kept.parent / ".gitignore"}
+    assert sorted(after) == before
 
 
 def test_the_state_says_how_every_asset_stands(content: LocalContent) -> None:
@@ -309,3 +313,31 @@ def test_a_second_runner_is_kept_out(content: LocalContent) -> None:
     """While one run is at work, another ends at once."""
     with content.lock(), pytest.raises(ContentError, match="another runner is at work"):
         go(content)
+
+
+def test_what_waits_for_a_gpu_is_reported_as_waiting(content: LocalContent) -> None:
+    """When an executor ends without having done everything, the asset waits; the next run goes on, its age kept."""
+
+    class Halting(FakeExecutor):
+        def run(self, chains: Sequence[Chain]) -> Iterator[Event]:
+            yield Waits("the allowance is spent", None)
+
+    report = go(content, Halting())
+    assert (only(report).state, only(report).failure, report.ok) == ("waiting", None, True)
+    executor = FakeExecutor()
+    assert only(go(content, executor)).state == "done"
+    assert content.load_job("crate").since == ""
+
+
+def test_predictions_stand_beside_what_was_taken(content: LocalContent) -> None:
+    """Every task is handed over with the p50 and p90 that it was expected to take."""
+    seen: list[Chain] = []
+
+    class Watching(FakeExecutor):
+        def run(self, chains: Sequence[Chain]) -> Iterator[Event]:
+            seen.extend(chains)
+            return super().run(chains)
+
+    go(content, Watching())
+    expected = [spec.expected for spec in seen[0].tasks]
+    assert all(one is not None and 0 < one[0] < one[1] for one in expected)

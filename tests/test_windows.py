@@ -74,9 +74,9 @@ def cost(window: Window) -> float:
 def test_a_window_never_exceeds_what_remains(plans: list[GpuPlan], seconds: int, allowance: object) -> None:
     """All parts of a window together, loads included, cost at most what is left; a whole card costs twice."""
     window = pack(plans, seconds, NOW, START, allowance)
-    assert cost(window) <= window.seconds
-    assert window.seconds * allowance.factor(window.size) <= seconds
-    assert window.deadline == NOW + timedelta(seconds=window.seconds)
+    assert cost(window) <= window.seconds <= window.limit
+    assert window.limit * allowance.factor(window.size) <= seconds
+    assert window.deadline == NOW + timedelta(seconds=window.limit)
 
 
 @given(queues(), st.integers(0, 2400))
@@ -232,6 +232,24 @@ def test_runs_are_what_is_ready_together() -> None:
     assert [[one_task.stage.name for one_task in run] for run in gpu_runs(rest)] == [["bake_normal", "inpaint", "rig"]]
     priced = GpuPlan.of(rest, Estimator(), NOW)
     assert [one_task.seconds.p50 for one_task in priced.runs[0]] == pytest.approx([1.0, 1.0, 1.0])
+
+
+def test_a_task_that_was_cut_off_is_given_twice_the_time() -> None:
+    """What did not end within 100 s is planned with a p90 of 200 s, or of what an allowance holds; others as before."""
+    c, d = (Slot(name, ".npz") for name in "cd")
+    stages = [
+        fake_stage("bake_normal", [IMAGES], [c], device="gpu", gpu=1.0),
+        fake_stage("rig", [IMAGES], [d], device="gpu", gpu=1.0),
+        fake_stage("export", [c, d], [Slot("package", ".zip")]),
+    ]
+    pending = plan_asset(stages, FakeWish(), {}, job_of(()), ())
+    priced = GpuPlan.of(pending, Estimator(), NOW)
+    ((first, second),) = priced.cut_off(pending.tasks[0].key, 100.0).runs
+    assert (first.seconds.p50, first.seconds.p90) == (140.0, 200.0)
+    assert second.seconds == Estimator().gpu(pending.tasks[1])
+    assert priced.cut_off(pending.tasks[0].key, 100.0, most=150.0).runs[0][0].seconds.p90 == 150.0
+    assert priced.without({first.key}).runs == ((second,),)
+    assert priced.without({first.key, second.key}).runs == ()
 
 
 FULL = Remaining(2400, None, "ledger", 2400)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -17,10 +17,48 @@ class ContentRepo(Protocol):
     """
 
     root: Path
-    """A local folder with `inbox/` and `manifests/` as of the last sync."""
+    """A local folder with what users own (inbox/, manifests/, presets/, forge.yaml) as of the last sync."""
+    home: Path
+    """A local folder with what the runner owns (state/, exports/, work/); the same as `root` where content is a folder."""
+
+    def sync(self) -> None:
+        """Bring `root` and the jobs up to date."""
+        ...
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other runners out; ContentError says who is in."""
+        ...
+
+    def begin(self, assets: Sequence[str], reads: Collection[str]) -> bool:
+        """Get ready to work on these assets: tell others, and bring the outputs of the finished tasks that are read.
+
+        False if somebody changed the folder meanwhile: `root` is then as they left it, and the caller plans again.
+        """
+        ...
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to commit in the middle of a run; ContentError if another runner has taken over."""
+        ...
+
+    def commit(self, needed: Collection[str], *, last: bool) -> bool:
+        """Hand over everything written since the last commit, results before the state that speaks of them.
+
+        False if somebody changed the folder meanwhile: nothing was handed over, `root` is as they left it, and the caller
+        plans again, withdraws what nobody wants any more, and commits again.
+
+        Args:
+            needed: Task keys that queued assets read; the cache keeps them.
+            last: Whether the runner leaves after this.
+        """
+        ...
+
+    def withdraw(self, asset: str) -> None:
+        """Take back what was written for an asset and is not committed yet."""
+        ...
+
+    def changes(self) -> Iterator[None]:
+        """Yield once at once, then whenever what users own has changed. Ends never."""
         ...
 
     def load_job(self, asset: str) -> Job:

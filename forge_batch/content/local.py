@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,33 +29,23 @@ HINTS = {
 }
 
 
-class LocalContent:
-    """Be a content folder on this machine's disk.
+class Disk:
+    """Keep what the runner owns on this machine's disk: state/, exports/ and work/ below `home`."""
 
-    Raises:
-        ContentError: The folder does not exist, or holds neither `manifests/` nor `inbox/`.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
-        if not self.root.is_dir():
-            raise ContentError(
-                f"{root} is not a folder", "name an existing content folder, or make one with: forge-batch init DIR"
-            )
-        if not (self.root / "manifests").is_dir():
-            raise ContentError(f"{root} has no manifests/ folder", "make one with: forge-batch init DIR")
+    def __init__(self, home: Path) -> None:
+        self.home = home
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def only_process(self) -> Iterator[None]:
         """Hold state/runner.lock; the system drops it when the process ends, however it ends."""
-        path = self.root / "state" / "runner.lock"
+        path = self.home / "state" / "runner.lock"
         lock = FileLock(path, blocking=False)
         with writing(path):
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 lock.acquire()
             except Timeout:
-                raise ContentError(f"another runner is at work on {self.root}", "wait until it is done") from None
+                raise ContentError(f"another runner is at work on {self.home}", "wait until it is done") from None
         try:
             self._sweep()
             yield
@@ -64,26 +54,27 @@ class LocalContent:
 
     def _sweep(self) -> None:
         """Drop what killed runs left half-written; nobody else writes while the lock is held."""
-        shutil.rmtree(self.root / "work" / "unfinished", ignore_errors=True)
+        shutil.rmtree(self.home / "work" / "unfinished", ignore_errors=True)
 
     def load_job(self, asset: str) -> Job:
-        path = self.root / "state" / "jobs" / f"{asset}.json"
+        path = self.home / "state" / "jobs" / f"{asset}.json"
         try:
             job = Job.from_json(json.loads(path.read_text()))
         except FileNotFoundError:
             return Job(asset)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ContentError(f"{path} cannot be read ({error})", "delete it; what is in work/ will be found again") from error
-        return job if self._has_package(asset) else replace(job, published="")
+        return job if self.has_package(asset) else replace(job, published="")
 
-    def _has_package(self, asset: str) -> bool:
-        return any((self.root / "exports" / asset).glob("export_*.zip"))
+    def has_package(self, asset: str) -> bool:
+        """Tell whether exports/ holds a package of an asset."""
+        return any((self.home / "exports" / asset).glob("export_*.zip"))
 
     def save_job(self, job: Job) -> None:
-        self.write(f"state/jobs/{job.asset}.json", json.dumps(job.to_json(), indent=1).encode())
+        self.write(f"state/jobs/{job.asset}.json", as_bytes(job))
 
     def task_folder(self, key: str) -> Path:
-        return self.root / "work" / key
+        return self.home / "work" / key
 
     def recall(self, key: str) -> TaskRecord | None:
         folder = self.task_folder(key)
@@ -95,11 +86,11 @@ class LocalContent:
         return record if whole and record.key == key else None
 
     def write(self, path: str, data: bytes) -> None:
-        replace_file(self.root / path, data)
+        replace_file(self.home / path, data)
 
     def publish(self, asset: str, files: Mapping[str, Path]) -> None:
         """Copy beside, then rename all: a full disk leaves the last published files as they were."""
-        folder = self.root / "exports" / asset
+        folder = self.home / "exports" / asset
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for stale in folder.glob(".*.part"):
@@ -113,6 +104,55 @@ class LocalContent:
             finally:
                 for part in beside:
                     part.unlink(missing_ok=True)
+
+
+class LocalContent(Disk):
+    """Be a content folder on this machine's disk; what users own and what the runner owns lie side by side.
+
+    Raises:
+        ContentError: The folder does not exist, or holds neither `manifests/` nor `inbox/`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root.resolve())
+        self.root = self.home
+        if not self.root.is_dir():
+            raise ContentError(
+                f"{root} is not a folder", "name an existing content folder, or make one with: forge-batch init DIR"
+            )
+        if not (self.root / "manifests").is_dir():
+            raise ContentError(f"{root} has no manifests/ folder", "make one with: forge-batch init DIR")
+
+    def sync(self) -> None:
+        """Do nothing: the folder itself is the truth."""
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        return self.only_process()
+
+    def begin(self, assets: Sequence[str], reads: Collection[str]) -> bool:  # noqa: ARG002 - as the protocol has it
+        """Do nothing: what tasks read lies here already."""
+        return True
+
+    @property
+    def due(self) -> bool:
+        return False
+
+    def commit(self, needed: Collection[str], *, last: bool) -> bool:  # noqa: ARG002 - as the protocol has it
+        """Do nothing: what was written is in place."""
+        return True
+
+    def withdraw(self, asset: str) -> None:
+        """Do nothing: `commit` never refuses."""
+
+    def changes(self) -> Iterator[None]:
+        from forge_batch.content.watch import changes
+
+        return changes(self.root)
+
+
+def as_bytes(job: Job) -> bytes:
+    """Give the content of a job's file."""
+    return json.dumps(job.to_json(), indent=1).encode()
 
 
 @contextlib.contextmanager

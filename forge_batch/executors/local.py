@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -16,7 +14,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, Progress
+from forge_batch.executors.gpu_window import Refusal, Refused, Started, WindowTask, run_window
 from forge_batch.jobs import Failure, TaskRecord
+from forge_batch.windows import Window
+from forge_batch.worker_signals import die_with_parent
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -40,28 +41,87 @@ class _Worker:
         return Finished(self.chain.asset, TaskRecord(task.stage, task.key, "failed", 0.0, failure=failure))
 
 
+class LocalPool:
+    """Run chains in up to `workers` processes, the dearest first so that the last to finish finishes early."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.waiting: list[Chain] = []
+        self.running: list[_Worker] = []
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.waiting or self.running)
+
+    def add(self, chain: Chain) -> None:
+        """Take on a chain; it starts with the next `hear`."""
+        self.waiting.append(chain)
+        self.waiting.sort(key=lambda chain: -chain.cost)
+
+    def hear(self, others: Sequence[Connection] = (), timeout: float | None = None) -> Iterator[Event]:
+        """Start what there is room for, wait until a worker or one of `others` has something to say, and yield events."""
+        while self.waiting and len(self.running) < self.workers:
+            self.running.append(_start(self.waiting.pop(0), self.workers))
+        wait([*(worker.events for worker in self.running), *others], timeout)
+        for worker in list(self.running):
+            yield from _hear(worker)
+            if worker.events.closed:
+                self.running.remove(worker)
+
+    def kill(self) -> None:
+        """End every worker, wherever it is."""
+        for worker in self.running:
+            worker.process.kill()
+            worker.process.join()
+
+
 class LocalExecutor(Executor):
-    """Use up to `workers` processes, the dearest chain first so that the last to finish finishes early."""
+    """Run everything on this machine, where nobody counts GPU seconds."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
     def run(self, chains: Sequence[Chain]) -> Generator[Event, None, None]:
-        waiting = deque(sorted(chains, key=lambda chain: -chain.cost))
-        running: list[_Worker] = []
+        pool = LocalPool(self.workers)
         try:
-            while waiting or running:
-                while waiting and len(running) < self.workers:
-                    running.append(_start(waiting.popleft(), self.workers))
-                wait([worker.events for worker in running])
-                for worker in list(running):
-                    yield from _hear(worker)
-                    if worker.events.closed:
-                        running.remove(worker)
+            for chain in chains:
+                pool.add(chain)
+            while pool.busy:
+                yield from pool.hear()
         finally:
-            for worker in running:
-                worker.process.kill()
-                worker.process.join()
+            pool.kill()
+
+
+class LocalGpu:
+    """Open windows in a process of this machine: its GPU if it has one, else its CPU."""
+
+    def open(self, window: Window, tasks: Sequence[WindowTask]) -> Iterator[Started | TaskRecord]:
+        """Run tasks; see `Gpu`. Raises Refused when the process is killed."""
+        events, theirs = SPAWN.Pipe(duplex=False)
+        process = SPAWN.Process(target=_be_the_gpu, args=(list(tasks), window.limit, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        try:
+            while (news := events.recv()) is not None:
+                yield news
+        except EOFError:
+            process.join()
+            raise Refused(Refusal("killed", f"exit code {process.exitcode}")) from None
+        finally:
+            process.kill()
+            process.join()
+
+
+def _be_the_gpu(tasks: Sequence[WindowTask], limit: float, news: Connection) -> None:
+    """Be the process of a window."""
+    die_with_parent()
+    from forge_batch.executors.run_task import run_task  # noqa: PLC0415 - in the worker alone
+
+    with contextlib.suppress(OSError):
+        _redirect(tasks[0].spec.work / "logs" / "gpu.log")
+    for one in run_window(tasks, limit, run_task):
+        news.send(one)
+    news.send(None)
 
 
 def _start(chain: Chain, workers: int) -> _Worker:
@@ -92,7 +152,7 @@ def _hear(worker: _Worker) -> Iterator[Event]:
 
 def _work(chain: Chain, events: Connection, threads: int) -> None:
     """Be the worker: run the chain's tasks one after another, and die with the parent."""
-    _die_with_parent()
+    die_with_parent()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
     log = chain.tasks[0].work / "logs" / f"{chain.asset}.log"
@@ -120,10 +180,3 @@ def _redirect(log: Path) -> None:
     with log.open("ab") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends, however that ends (Linux; elsewhere the pipe does it)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -9,13 +9,16 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from forge_batch.artifacts import Artifact
 from forge_batch.content.local import RECORD
 from forge_batch.errors import ForgeError
 from forge_batch.executors.contract import TaskSpec
 from forge_batch.jobs import Failure, TaskRecord
+from forge_batch.ops.gpu_name import gpu_name
 from forge_batch.stage import Metrics, StageContext
 from forge_batch.stages import STAGES
 
@@ -25,16 +28,21 @@ BY_NAME = {stage.name: stage for stage in STAGES}
 def run_task(spec: TaskSpec, progress: Callable[[float, str], None]) -> TaskRecord:
     """Run a stage in a private folder and rename that folder into place together with its record.
 
-    Never raises: a ForgeError and a bug both become a failed record, the bug with its traceback on stderr.
+    Never raises: a ForgeError and a bug both become a failed record, the bug with its traceback on stderr. Where a stage
+    measured `load_seconds`, those in which its backend loaded a model, they go into the record's own field.
     """
     start = time.monotonic()
-    folder = spec.work / "unfinished" / f"{spec.key}-{os.getpid()}"
+    folder = spec.work / "unfinished" / f"{spec.key}-{uuid4().hex[:8]}"  # another machine may be at the same task
     try:
         folder.mkdir(parents=True)
         metrics = _run_stage(spec, folder, progress)
-        outputs = tuple(_artifact(slot.name, folder / slot.filename) for slot in BY_NAME[spec.stage].outputs)
+        paths = [(slot.name, folder / slot.filename) for slot in BY_NAME[spec.stage].outputs]
+        outputs = tuple(_artifact(name, path) for name, path in paths if path.exists())
         seconds = round(time.monotonic() - start, 3)
-        record = TaskRecord(spec.stage, spec.key, "done", seconds, 0.0, outputs, metrics, params=spec.params)
+        loading = float(metrics.pop("load_seconds", 0.0))
+        gpu = gpu_name() if spec.device == "gpu" else ""
+        record = TaskRecord(spec.stage, spec.key, "done", seconds, seconds if gpu else 0.0, outputs, metrics)
+        record = replace(record, params=spec.params, gpu=gpu, load_seconds=loading, expected=spec.expected)
         (folder / RECORD).write_text(json.dumps(record.to_json(), indent=1))
         place = spec.work / spec.key
         shutil.rmtree(place, ignore_errors=True)
@@ -53,7 +61,8 @@ def _run_stage(spec: TaskSpec, folder: Path, progress: Callable[[float, str], No
     metrics = stage.run(StageContext(spec.asset, params, spec.seed, spec.images, inputs, folder, progress))
     written = {path.name for path in folder.iterdir()}
     declared = {slot.filename for slot in stage.outputs}
-    if written != declared:
+    needed = {slot.filename for slot in stage.outputs if slot.required}
+    if not needed <= written <= declared:
         raise RuntimeError(f"stage {stage.name} wrote {sorted(written)} but declares {sorted(declared)}")
     json.dumps(metrics, allow_nan=False)
     return metrics
@@ -72,7 +81,7 @@ def _failure(error: Exception, spec: TaskSpec) -> Failure:
         where = error.filename or spec.work
         hint = "free some space" if error.errno in {28, 122} else "make that folder writable"
         return Failure("content", f"cannot write {where} ({os.strerror(error.errno)})", hint)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's is no MemoryError
         return Failure("memory", f"{spec.stage} ran out of memory", "lower texture_size or quality, or set FORGE_WORKERS=1")
     traceback.print_exc()
     text = str(error).splitlines()

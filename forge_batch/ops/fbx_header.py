@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,19 +14,37 @@ CREATOR = "forge_batch"  # without a version: the same mesh gives the same bytes
 _STAMP = ("Version", "Year", "Month", "Day", "Hour", "Minute", "Second", "Millisecond")
 
 
-def preamble() -> list[Record]:
+class Frame(NamedTuple):
+    """Be the axes and the unit that a file declares.
+
+    Attributes:
+        up: Index and sign of the axis that points up.
+        front: Index and sign of the axis that FBX calls front.
+        scale: Centimetres of a unit.
+    """
+
+    up: tuple[int, int]
+    front: tuple[int, int]
+    scale: float
+
+
+UNREAL = Frame((2, 1), (1, -1), 1.0)
+METRES_Y_UP = Frame((1, 1), (2, 1), 100.0)
+
+
+def preamble(frame: Frame) -> list[Record]:
     """Describe the file: who wrote it, in which frame, and its one document."""
     axes: list[tuple[Value, ...]] = [
         (f"{prefix}{axis}{what}", "int", "Integer", "", value)
         for prefix in ("", "Original")
-        for axis, index, sign in (("UpAxis", 2, 1), ("FrontAxis", 1, -1), ("CoordAxis", 0, 1))
+        for axis, index, sign in (("UpAxis", *frame.up), ("FrontAxis", *frame.front), ("CoordAxis", 0, 1))
         if not (prefix and axis != "UpAxis")
         for what, value in (("", index), ("Sign", sign))
     ]
     settings = properties(
         *axes,
-        ("UnitScaleFactor", "double", "Number", "", 1.0),
-        ("OriginalUnitScaleFactor", "double", "Number", "", 1.0),
+        ("UnitScaleFactor", "double", "Number", "", frame.scale),
+        ("OriginalUnitScaleFactor", "double", "Number", "", frame.scale),
         ("TimeMode", "enum", "", "", 0),
     )
     stamp = [record(word, value) for word, value in zip(_STAMP, (1000, 1970, 1, 1, 10, 0, 0, 0), strict=True)]

@@ -7,12 +7,13 @@ up an EXIF tag turns it, which frame of an animation is meant.
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -24,6 +25,8 @@ SMALLEST, LARGEST = 64, 8192  # pixels of an edge
 LARGEST_FILE = 256 * 2**20  # bytes; an 8192 x 8192 RGBA picture of noise, stored as PNG, still fits
 VIEWS = ("front", "right", "back", "left")
 NOT_VIEWS = ("camera", "license")  # what an image set may hold besides pictures
+
+Stream = io.BufferedReader | io.BytesIO
 
 _ORIENTATION = 0x0112
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -69,20 +72,29 @@ def read_image(path: Path) -> tuple[UInt8[np.ndarray, "h w 4"], ImageFacts]:
     Raises:
         ImageRefused: It is missing, broken, too small or large, not 8-bit RGB, animated, or turned by EXIF.
     """
+    try:
+        with path.open("rb") as file:
+            return decode_image(path.name, file)
+    except FileNotFoundError:
+        raise ImageRefused(f"{path.name} does not exist", "add it, or take it out of the manifest") from None
+    except IsADirectoryError:
+        raise ImageRefused(f"{path.name} is a folder", "name a picture inside it") from None
+    except PermissionError:
+        raise ImageRefused(f"{path.name} may not be read", "give the runner read permission on it") from None
+
+
+def decode_image(name: str, file: Stream) -> tuple[UInt8[np.ndarray, "h w 4"], ImageFacts]:
+    """Decode an opened file as `read_image` does; every refusal begins with `name`.
+
+    Raises:
+        ImageRefused: As there, but for what keeps a file from being opened.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            with path.open("rb") as file:
-                return _decode(path.name, file)
-        except FileNotFoundError:
-            raise ImageRefused(f"{path.name} does not exist", "add it, or take it out of the manifest") from None
-        except IsADirectoryError:
-            raise ImageRefused(f"{path.name} is a folder", "name a picture inside it") from None
-        except PermissionError:
-            raise ImageRefused(f"{path.name} may not be read", "give the runner read permission on it") from None
+        return _decode(name, file)
 
 
-def _decode(name: str, file: BinaryIO) -> tuple[np.ndarray, ImageFacts]:
+def _decode(name: str, file: Stream) -> tuple[np.ndarray, ImageFacts]:
     format_name = _sniff(name, file)
     try:
         _check_size(name, *_declared_size(format_name, file))
@@ -110,7 +122,7 @@ def _broken(name: str, format_name: str) -> ImageRefused:
     return ImageRefused(f"{name} is a {format_name} that ends early or is damaged", "copy or export it again")
 
 
-def _sniff(name: str, file: BinaryIO) -> str:
+def _sniff(name: str, file: Stream) -> str:
     """Tell PNG, JPEG or WebP from the first bytes, and refuse everything else by its own name."""
     size = file.seek(0, 2)
     file.seek(0)
@@ -131,7 +143,7 @@ def _sniff(name: str, file: BinaryIO) -> str:
     raise ImageRefused(f"{name} is not a picture that can be read", _SAVE_AS)
 
 
-def _declared_size(format_name: str, file: BinaryIO) -> tuple[int, int]:
+def _declared_size(format_name: str, file: Stream) -> tuple[int, int]:
     """Read width and height from a header where merely opening the file would allocate by them (WebP), or could."""
     file.seek(0)
     if format_name == "JPEG":
@@ -162,7 +174,7 @@ def _check_size(name: str, width: int, height: int) -> None:
         raise ImageRefused(f"{found}, less than {SMALLEST} an edge", "use a picture of 512 pixels or more")
 
 
-def _open(format_name: str, file: BinaryIO) -> ImageFile.ImageFile:
+def _open(format_name: str, file: Stream) -> ImageFile.ImageFile:
     """Open by the one plugin that fits, so that no other format's reader ever sees the bytes."""
     if format_name == "PNG":
         return PngImagePlugin.PngImageFile(file)
@@ -171,7 +183,7 @@ def _open(format_name: str, file: BinaryIO) -> ImageFile.ImageFile:
     return WebPImagePlugin.WebPImageFile(file)
 
 
-def _check_kind(name: str, format_name: str, picture: ImageFile.ImageFile, file: BinaryIO) -> None:
+def _check_kind(name: str, format_name: str, picture: ImageFile.ImageFile, file: Stream) -> None:
     if getattr(picture, "n_frames", 1) > 1:
         raise ImageRefused(f"{name} is an animated {format_name}", "save the one frame that shows the object")
     if format_name == "PNG":
@@ -194,11 +206,17 @@ def _check_upright(name: str, orientation: object) -> None:
         raise ImageRefused(f"{name} is turned by its EXIF tag (orientation {orientation})", "save it upright")
 
 
-def check_image_set(paths: Mapping[str, Path]) -> list[Problem]:
+def _size(path: Path) -> tuple[int, int]:
+    _, facts = read_image(path)
+    return facts.width, facts.height
+
+
+def check_image_set(paths: Mapping[str, Path], size: Callable[[Path], tuple[int, int]] = _size) -> list[Problem]:
     """Collect everything wrong with an image set, in the words that remove_background would use.
 
     Args:
         paths: Pictures by view name; `camera` and `license` are passed over.
+        size: Gives the width and height of a picture or raises ImageRefused; for those who have looked at it already.
 
     Returns:
         One problem a line, in the order of the views; empty if the set can be used.
@@ -216,11 +234,9 @@ def check_image_set(paths: Mapping[str, Path]) -> list[Problem]:
     sizes: dict[str, tuple[int, int]] = {}
     for view in [view for view in VIEWS if view in pictures]:
         try:
-            _, facts = read_image(pictures[view])
+            sizes[view] = size(pictures[view])
         except ImageRefused as refusal:
             problems.append(_problem(view, pictures[view], refusal.message, refusal.hint))
-        else:
-            sizes[view] = facts.width, facts.height
     return problems + _unequal(sizes, pictures)
 
 

@@ -36,6 +36,21 @@ def encode_png(image: UInt[np.ndarray, "h w *c"]) -> bytes:
     return bytes(data.tobytes())
 
 
+def encode_webp(image: UInt[np.ndarray, "h w *c"], quality: int) -> bytes:
+    """Give an 8-bit RGB map as the bytes of a lossy WebP of that quality (1 to 100); same array, same bytes."""
+    done, data = cv2.imencode(".webp", _swapped(image), [cv2.IMWRITE_WEBP_QUALITY, quality])
+    if not done:
+        raise ValueError(f"OpenCV refused to encode {image.dtype} {image.shape}")
+    return bytes(data.tobytes())
+
+
+def shrunk(image: UInt[np.ndarray, "h w *c"], largest: int) -> UInt[np.ndarray, "h2 w2 *c"]:
+    """Halve an image until its edges are at most `largest` pixels."""
+    while max(image.shape[:2]) > largest:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return image
+
+
 def read_png(path: Path) -> UInt[np.ndarray, "h w *c"]:
     """Read what write_png wrote: channels in the order RGB(A), 8 or 16 bits as in the file.
 

@@ -26,6 +26,7 @@ class Mesh:
         uv: (v, 2), origin top left, inside 0..1.
         normals: (v, 3), unit length.
         tangents: (v, 4), MikkTSpace, xyz unit length, w the sign of the bitangent: `B = w * cross(N, T)`.
+        lightmap_uv: (v, 2), a second set for baked light; only export makes it.
     """
 
     vertices: Float32[np.ndarray, "v 3"]
@@ -33,6 +34,7 @@ class Mesh:
     uv: Float32[np.ndarray, "v 2"] | None = None
     normals: Float32[np.ndarray, "v 3"] | None = None
     tangents: Float32[np.ndarray, "v 4"] | None = None
+    lightmap_uv: Float32[np.ndarray, "v 2"] | None = None
 
     @property
     def diagonal(self) -> float:

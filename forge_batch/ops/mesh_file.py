@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import trimesh
@@ -11,10 +12,14 @@ from forge_batch.errors import StageError
 from forge_batch.ops.mesh import Mesh
 
 KINDS = ("glb", "obj", "ply", "stl")
+SOLID = re.compile(r"^(UBX|UCX|MCDCX|USP|UCP)_|-(conv)?colonly$|_Collider_\d\d$")
+"""Names of objects that are shapes for collision and not to be seen: Unreal's, Godot's and ours for Unity."""
 
 
 def decode_mesh(data: bytes, kind: str, name: str) -> Mesh:
     """Give everything in a mesh file as one Mesh with its uv if all parts have one, in the file's own frame and unit.
+
+    Shapes for collision, told by the names that engines give them, are left out.
 
     Args:
         data: Content of the file.
@@ -26,6 +31,9 @@ def decode_mesh(data: bytes, kind: str, name: str) -> Mesh:
     """
     try:
         scene = trimesh.load_scene(io.BytesIO(data), file_type=kind, process=False)
+        seen = [node for node in scene.graph.nodes_geometry if not SOLID.search(node)]
+        if seen:
+            scene.delete_geometry({scene.graph[node][1] for node in set(scene.graph.nodes_geometry) - set(seen)})
         whole = scene.to_mesh()
     except Exception as error:
         raise StageError(f"{name} is not a readable {kind.upper()} ({type(error).__name__})", "export it again") from error

@@ -19,7 +19,7 @@ from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.source import linear_to_srgb, srgb_to_linear
 from forge_batch.ops.zbuffer import frame_view, project, see, silhouette
 
-__all__ = ["Maps", "contact_sheet", "render", "silhouette"]
+__all__ = ["Maps", "beside", "contact_sheet", "on_paper", "render", "silhouette"]
 
 SUPERSAMPLE = 2
 KEY, FILL, AMBIENT = 1.25, 0.22, 0.34  # radiance relative to white paper facing the key light
@@ -183,11 +183,11 @@ def contact_sheet(
     """
     lit_left = render(mesh, maps, 0.0, 0.0, PANEL, -55.0)
     panels = [
-        ("input, front", _beside(front_image, lit_left[..., 3])),
-        ("front, lit from the left", _on_paper(lit_left)),
-        ("front, lit from the right", _on_paper(render(mesh, maps, 0.0, 0.0, PANEL, 55.0))),
-        ("three-quarter", _on_paper(render(mesh, maps, 35.0, 20.0, PANEL, -20.0))),
-        ("back", _on_paper(render(mesh, maps, 180.0, 0.0, PANEL, 125.0))),
+        ("input, front", beside(front_image, lit_left[..., 3])),
+        ("front, lit from the left", on_paper(lit_left)),
+        ("front, lit from the right", on_paper(render(mesh, maps, 0.0, 0.0, PANEL, 55.0))),
+        ("three-quarter", on_paper(render(mesh, maps, 35.0, 20.0, PANEL, -20.0))),
+        ("back", on_paper(render(mesh, maps, 180.0, 0.0, PANEL, 125.0))),
         ("maps: base color, normal; occlusion, roughness + metallic", _map_panel(maps)),
     ]
     line_height, head = 22, 42
@@ -209,13 +209,13 @@ def contact_sheet(
     return np.asarray(picture)
 
 
-def _on_paper(image: np.ndarray) -> np.ndarray:
+def on_paper(image: np.ndarray) -> np.ndarray:
     """Lay an RGBA picture over the sheet's grey."""
     alpha = image[..., 3:].astype(np.float32) / 255.0
     return np.asarray(image[..., :3] * alpha + PAPER * (1.0 - alpha) + 0.5, np.uint8)
 
 
-def _beside(image: np.ndarray, like: np.ndarray) -> np.ndarray:
+def beside(image: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Scale a cut-out to the height at which the render (its alpha `like`) shows the object, and centre it likewise."""
     x, y, w, h = cv2.boundingRect((image[..., 3] > 127).astype(np.uint8))
     left, top, width, height = cv2.boundingRect((like > 127).astype(np.uint8))
@@ -224,7 +224,7 @@ def _beside(image: np.ndarray, like: np.ndarray) -> np.ndarray:
     scale = min(height / h, PANEL / w)
     # reading through a matrix keeps sub-pixel placement; area scaling first avoids shimmer when shrinking
     filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    shrunk = cv2.resize(_on_paper(image), None, fx=scale, fy=scale, interpolation=filtering)
+    shrunk = cv2.resize(on_paper(image), None, fx=scale, fy=scale, interpolation=filtering)
     dx, dy = left + width / 2 - (x + w / 2) * scale, top + height / 2 - (y + h / 2) * scale
     matrix = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]])
     border = tuple(int(value) for value in PAPER)

@@ -1,6 +1,46 @@
-"""Name what goes into a package."""
+"""Name what goes into a package, in the style that a project keeps.
+
+A style is `epic` (`SM_Crate`, `T_Crate_BC`), `allar` (`S_Crate`, `T_Crate_D`, after the Gamemakin style guide), or a pattern of
+`{type}`, `{Asset}` or `{asset}`, and `{map}`, such as `MyGame_{type}_{Asset}_{map}`, filled with epic's words. Where a name has
+no map, the underscore beside `{map}` goes as well.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from forge_batch.artifacts import PACKAGES
+from forge_batch.jobs import TaskRecord
+
+PATTERN = (
+    r"^(epic|allar|(?=.*\{type\})(?=.*\{([Aa])sset\})(?=.*\{map\})"
+    r"(?!.*(\{(type|map)\}).*\3)(?!.*\{[Aa]sset\}.*\{[Aa]sset\})([A-Za-z0-9_]|\{(type|[Aa]sset|map)\}){1,64})$"
+)
+"""Form of a style; the same to Python and to JSON Schema."""
+
+EPIC = MappingProxyType(
+    {
+        "mesh": "SM",
+        "skeletal_mesh": "SK",
+        "material": "M",
+        "material_instance": "MI",
+        "texture": "T",
+        "base_color": "BC",
+        "normal": "N",
+        "orm": "ORM",
+        "occlusion": "AO",
+        "roughness": "R",
+        "metallic": "M",
+        "mask": "MODS",
+    }
+)
+"""Words of a name by what it names. MODS: metallic, occlusion, detail, smoothness, as Unity's mask map stacks them."""
+
+ALLAR = MappingProxyType({**EPIC, "mesh": "S", "base_color": "D", "occlusion": "O"})
+STYLES = {"epic": ("{type}_{Asset}_{map}", EPIC), "allar": ("{type}_{Asset}_{map}", ALLAR)}
 
 
 def pascal(asset: str) -> str:
@@ -11,3 +51,86 @@ def pascal(asset: str) -> str:
 def package_name(asset: str, engine: str) -> str:
     """Give the file name of an asset's package for an engine."""
     return f"export_{pascal(asset)}_{engine.upper()}.zip"
+
+
+def style_fault(style: str) -> str | None:
+    """Say what is wrong with a style and, after a semicolon, what to write instead; None if it is fine."""
+    if re.fullmatch(PATTERN, style):
+        return None
+    advice = "write epic, allar, or a pattern such as {type}_{Asset}_{map}"
+    for word in ("{type}", "{map}"):
+        if style.count(word) != 1:
+            return f'"{style[:64]}" must hold {word} once, to tell the files of an asset apart; {advice}'
+    if len(re.findall(r"\{[Aa]sset\}", style)) != 1:
+        return f'"{style[:64]}" must hold {{Asset}} or {{asset}} once, to tell assets apart; {advice}'
+    return f'"{style[:64]}" holds more than A-Z, a-z, 0-9, _ and the words in braces; {advice}'
+
+
+def packages_in(asset: str, record: TaskRecord) -> dict[str, str]:
+    """Name the packages that an export made, and say which file of its task each one is."""
+    made = {artifact.slot: artifact.path for artifact in record.outputs}
+    return {package_name(asset, engine): made[slot.name] for engine, slot in PACKAGES.items() if slot.name in made}
+
+
+@dataclass(frozen=True)
+class Names:
+    """Give the names of an asset's parts.
+
+    Attributes:
+        asset: Its name, `lower_snake`.
+        style: `epic`, `allar` or a pattern.
+    """
+
+    asset: str
+    style: str = "epic"
+
+    @property
+    def mesh(self) -> str:
+        return self._fill("mesh")
+
+    @property
+    def skeletal_mesh(self) -> str:
+        return self._fill("skeletal_mesh")
+
+    @property
+    def material(self) -> str:
+        return self._fill("material")
+
+    @property
+    def material_instance(self) -> str:
+        return self._fill("material_instance")
+
+    def texture(self, kind: str) -> str:
+        """Name a texture by what it holds: base_color, normal, orm, occlusion, roughness, metallic or mask."""
+        return self._fill("texture", kind)
+
+    def _fill(self, thing: str, kind: str = "") -> str:
+        pattern, words = STYLES.get(self.style, (self.style, EPIC))
+        if not kind:
+            pattern = pattern.replace("_{map}", "").replace("{map}_", "").replace("{map}", "")
+        word = words[kind] if kind else ""
+        return pattern.format(type=words[thing], Asset=pascal(self.asset), asset=self.asset, map=word)
+
+    def everything(self) -> frozenset[str]:
+        """Give every name that may become a file or an asset in an engine's project."""
+        kinds = ("base_color", "normal", "orm", "occlusion", "roughness", "metallic", "mask")
+        things = (self.mesh, self.skeletal_mesh, self.material, self.material_instance)
+        return frozenset({*things, *(self.texture(kind) for kind in kinds)})
+
+
+def clashes(batch: Collection[Names]) -> list[tuple[str, list[str]]]:
+    """Find names that several assets would share where capitals do not count (Windows, and Unreal's content browser).
+
+    Returns:
+        One such name and the assets that want it, for each group of assets, sorted.
+    """
+    wanted: dict[str, dict[str, str]] = {}
+    for names in batch:
+        for name in names.everything():
+            wanted.setdefault(name.casefold(), {})[names.asset] = name
+    groups: dict[tuple[str, ...], str] = {}
+    for owners in wanted.values():
+        if len(owners) > 1:
+            key = tuple(sorted(owners))
+            groups[key] = min(groups.get(key, owners[key[0]]), owners[key[0]])
+    return [(name, list(assets)) for assets, name in sorted(groups.items())]

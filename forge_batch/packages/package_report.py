@@ -13,10 +13,11 @@ import numpy as np
 from forge_batch.gate_text import HEAD, gate_rows, verdict
 from forge_batch.gates import Gate
 from forge_batch.ops.document import Document
+from forge_batch.packages.asset import Asset
+from forge_batch.packages.engines import Engine
 from forge_batch.packages.names import pascal
-from forge_batch.packages.ue5 import Asset
 
-LIBRARIES = ("numpy", "opencv-python-headless", "pymeshlab", "xatlas", "coacd", "embreex", "pygltflib")
+LIBRARIES = ("numpy", "opencv-python-headless", "pymeshlab", "xatlas", "coacd", "embreex", "pygltflib", "dracopy")
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,15 @@ class Summary:
     """Be what a package says of itself.
 
     Attributes:
+        engine: What the package is for.
         triangles: Per level of detail.
-        size: Extents along Unreal's X, Y, Z, centimetres.
+        size: Extents along the engine's X, Y, Z, centimetres.
         source: Meta of the SOURCE_MESH slot.
         cutouts: Meta of the CUTOUTS slot.
     """
 
     asset: str
+    engine: Engine
     manifest: str
     triangles: list[int]
     screen_sizes: list[float]
@@ -43,17 +46,25 @@ class Summary:
 
     @classmethod
     def of(
-        cls, asset: Asset, source: Mapping[str, Any], cutouts: Mapping[str, Any], gates: Sequence[Gate], manifest: str
+        cls,
+        asset: Asset,
+        engine: Engine,
+        source: Mapping[str, Any],
+        cutouts: Mapping[str, Any],
+        gates: Sequence[Gate],
+        manifest: str,
     ) -> Summary:
-        width, height, depth = (round(float(side) * 100, 2) for side in np.ptp(asset.lods[0].vertices, axis=0))
+        """Sum up an asset as it stands in an engine; `manifest` is the hash of the resolved one."""
+        sides = [round(float(side) * 100, 2) for side in np.ptp(asset.lods[0].vertices, axis=0)]
         maps = [image for image in (asset.base_color, asset.normal, asset.orm) if image is not None]
         return cls(
             asset.name,
+            engine,
             manifest,
             [len(mesh.faces) for mesh in asset.lods],
             [round(size, 4) for size in asset.screen_sizes],
             [len(hull.vertices) for hull in asset.hulls],
-            [depth, width, height],
+            [sides[axis] for axis in engine.axes],
             maps[0].shape[0] if maps else 0,
             source,
             cutouts,
@@ -65,7 +76,7 @@ class Summary:
         size = " x ".join(f"{side:.1f}" for side in self.size)
         return [
             f"triangles {' / '.join(map(str, self.triangles))}",
-            f"{size} cm (X Y Z in Unreal)",
+            f"{size} cm (X Y Z in {self.engine.title})",
             f"{len(self.hulls)} hulls, textures {self.texture_size} px",
             verdict(self.gates)[0],
         ]
@@ -75,6 +86,7 @@ def report_json(summary: Summary, files: Mapping[str, bytes]) -> dict[str, Any]:
     """Give report.json as data; `files` are the others of the package."""
     return {
         "asset": summary.asset,
+        "engine": summary.engine.name,
         "manifest_sha256": summary.manifest,
         "versions": {"forge_batch": version("forge-batch"), **{name: version(name) for name in LIBRARIES}},
         "generator": {
@@ -93,24 +105,20 @@ def report_json(summary: Summary, files: Mapping[str, bytes]) -> dict[str, Any]:
     }
 
 
-def report_html(summary: Summary, preview: bytes, licence: str) -> str:
-    """Give report.html: picture, verdict, gates, levels of detail, how to import."""
+def report_html(summary: Summary, steps: str, preview: bytes, licence: str) -> str:
+    """Give report.html: picture, verdict, gates, levels of detail, how to import (`steps`)."""
     title = pascal(summary.asset)
-    page = Document(f"{title} for Unreal Engine 5")
+    page = Document(f"{title} for {summary.engine.title}")
     page.picture(preview, f"{title}: the input front view beside renders of the result")
     page.paragraph(*verdict(summary.gates))
     page.paragraph(licence)
     page.heading("Import")
-    page.paragraph(
-        f"Unzip and drag SM_{title}.fbx and the three textures into the content browser. Set T_{title}_ORM to sRGB off and "
-        "Masks (no sRGB); it holds occlusion, roughness and metallic in red, green and blue. "
-        f"Or drag SM_{title}.glb, which wires all three by itself but has no LODs and no hulls."
-    )
+    page.paragraph(steps)
     page.heading("What is in it")
     page.facts(
         [
-            ("size in Unreal, X Y Z", " x ".join(f"{side:g}" for side in summary.size) + " cm"),
-            ("textures", f"{summary.texture_size} px: base colour, normal (DirectX in the zip, OpenGL in the GLB), ORM"),
+            (f"size in {summary.engine.title}, X Y Z", " x ".join(f"{side:g}" for side in summary.size) + " cm"),
+            ("textures", f"{summary.texture_size} px: {summary.engine.maps}"),
             ("collision", _collision(summary.hulls)),
             ("cut out by", ", ".join(f"{view}: {how}" for view, how in sorted(summary.cutouts["methods"].items()))),
             ("made by", f"{summary.source['backend']} {summary.source['revision']}, seed {summary.source['seed']}"),
@@ -130,6 +138,6 @@ def report_html(summary: Summary, preview: bytes, licence: str) -> str:
 def _collision(hulls: Sequence[int]) -> str:
     """Say how many hulls of how many vertices there are."""
     if not hulls:
-        return "none in the files: Unreal wraps a simple shape round the mesh"
+        return "none in the files"
     count = "1 convex hull" if len(hulls) == 1 else f"{len(hulls)} convex hulls"
     return f"{count}, at most {max(hulls)} vertices each"

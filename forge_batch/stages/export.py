@@ -1,4 +1,4 @@
-"""Pack the finished asset for an engine: models, textures, licences, and the report that proves them.
+"""Pack the finished asset for each engine: models, textures, licences, and the report that proves them.
 
 Last: it reads what all others made and measures nothing itself. The same asset gives the same bytes, so a package can be
 compared, cached and committed.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, field_validator
 
 from forge_batch.artifacts import (
     BASE_COLOR_MAP,
@@ -23,39 +24,118 @@ from forge_batch.artifacts import (
     MESH,
     NORMAL_MAP,
     ORM_MAP,
-    PACKAGE,
     PACKAGE_REPORT,
+    PACKAGES,
     PREVIEW,
     RIG,
     SOURCE_MESH,
+    EngineName,
 )
+from forge_batch.packages.names import PATTERN, style_fault
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, StageParams
 
 if TYPE_CHECKING:
-    from forge_batch.packages.ue5 import Asset
+    from forge_batch.packages.asset import Asset
+
+
+SocketName = Annotated[str, StringConstraints(pattern="^[A-Za-z][A-Za-z0-9_]{0,47}$")]
+Centimetres = Annotated[float, Field(ge=-1_000_000, le=1_000_000)]
+
+
+NANITE = 20_000
 
 
 class Params(StageParams):
     """Say for which engines, and how things are named."""
 
-    engines: list[Literal["ue5"]] = Field(
-        default=["ue5"], min_length=1, max_length=1, description="Engines to make packages for."
+    engines: list[EngineName] = Field(
+        default=["ue5"],
+        min_length=1,
+        max_length=5,
+        description="Engines to make packages for, one zip each.",
+        examples=[["ue5"], ["ue5", "web"]],
+        json_schema_extra={"uniqueItems": True},
     )
-    naming: Literal["epic"] = Field(default="epic", description="Naming convention: epic is SM_, M_, T_..._BC/_N/_ORM, UCX_.")
+    naming: str = Field(
+        default="epic",
+        description="Style of names: epic (SM_, M_, T_..._BC/_N/_ORM), allar (S_, T_..._D/_N/_ORM), or a pattern such as "
+        "MyGame_{type}_{Asset}_{map}.",
+        json_schema_extra={"pattern": PATTERN},
+    )
+    lightmap_resolution: Literal[64, 128, 256, 512, 1024, 2048] | None = Field(
+        default=None,
+        description="Texels of a lightmap's edge: makes a second UV set for baked light, in which nothing overlaps.",
+        examples=[128],
+    )
+    sockets: dict[SocketName, Annotated[list[Centimetres], Field(min_length=3, max_length=3)]] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="Places to attach things to, by name: [X, Y, Z] from the pivot in centimetres and Unreal's axes (X front, "
+        "Y right, Z up), whatever the engine.",
+        examples=[{"Grip": [10, 0, 55]}],
+        json_schema_extra={"default": {}},
+    )
+    nanite: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description=f"Whether Unreal builds the mesh for Nanite, which uses no LODs; auto: from {NANITE} triangles in LOD0 on.",
+    )
+    normal_bits: Literal[8, 16] = Field(default=8, description="Bits of a channel of normal maps that are files of their own.")
+
+    @field_validator("naming")
+    @classmethod
+    def _style(cls, naming: str) -> str:
+        if fault := style_fault(naming):
+            raise ValueError(fault)
+        return naming
+
+    @field_validator("sockets")
+    @classmethod
+    def _distinct(cls, sockets: dict[str, list[float]]) -> dict[str, list[float]]:
+        seen: dict[str, str] = {}
+        for name in sockets:
+            if (other := seen.setdefault(name.casefold(), name)) != name:
+                raise ValueError(f"{other} and {name} differ in capitals alone, which Unreal ignores; rename one of them")
+        return sockets
+
+    @field_validator("engines")
+    @classmethod
+    def _once(cls, engines: list[EngineName]) -> list[EngineName]:
+        if twice := [name for name in engines if engines.count(name) > 1]:
+            raise ValueError(f"{twice[0]} stands there twice; name each engine once")
+        return engines
 
 
 def _load(context: StageContext[Params]) -> Asset:
     from forge_batch.ops.image_file import read_png
+    from forge_batch.ops.lightmap import with_lightmap_uv
     from forge_batch.ops.mesh import load_mesh, load_meshes
-    from forge_batch.packages.ue5 import Asset
+    from forge_batch.packages.asset import Asset
 
     lods, facts = load_meshes(context.path(LODS)) if context.has(LODS) else ({"lod0": load_mesh(context.path(MESH))}, {})
     hulls = load_meshes(context.path(HULLS))[0] if context.has(HULLS) else {}
+    if context.params.lightmap_resolution:
+        lods = {name: with_lightmap_uv(mesh, context.params.lightmap_resolution) for name, mesh in lods.items()}
     maps = {slot: read_png(context.path(slot)) if context.has(slot) else None for slot in (BASE_COLOR_MAP, NORMAL_MAP, ORM_MAP)}
-    sizes = facts.get("screen_sizes", [1.0])
     return Asset(
-        context.asset, list(lods.values()), sizes, list(hulls.values()), maps[BASE_COLOR_MAP], maps[NORMAL_MAP], maps[ORM_MAP]
+        context.asset,
+        list(lods.values()),
+        facts.get("screen_sizes", [1.0]),
+        list(hulls.values()),
+        maps[BASE_COLOR_MAP],
+        maps[NORMAL_MAP],
+        maps[ORM_MAP],
+        naming=context.params.naming,
+        # Unreal's X, Y and Z are the house's z, -x and y
+        sockets={name: (-y / 100, z / 100, x / 100) for name, (x, y, z) in context.params.sockets.items()},
+        normal_bits=context.params.normal_bits,
+        nanite=use_nanite(context.params.nanite, len(lods["lod0"].faces)),
+        lightmap_resolution=context.params.lightmap_resolution,
     )
+
+
+def use_nanite(wanted: str, triangles: int) -> bool:
+    """Decide on Nanite for a mesh of that many triangles; `wanted` is auto, on or off."""
+    return triangles >= NANITE if wanted == "auto" else wanted == "on"
 
 
 def _preview(context: StageContext[Params], asset: Asset, lines: list[str]) -> bytes:
@@ -70,41 +150,53 @@ def _preview(context: StageContext[Params], asset: Asset, lines: list[str]) -> b
     return encode_png(contact_sheet(asset.lods[0], maps, front, pascal(context.asset), lines))
 
 
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
+
+
 def run(context: StageContext[Params]) -> Metrics:
-    """Write the zip, the preview beside it, and the report that is in it."""
+    """Write a zip for each engine, the preview beside them, and the report of the first."""
     from forge_batch.gates import Gate
     from forge_batch.ops.mesh import load_arrays
     from forge_batch.ops.source import load_source_meta
+    from forge_batch.packages.engines import ENGINES
     from forge_batch.packages.licences import licences_text, may_sell
     from forge_batch.packages.package_report import Summary, report_html, report_json
-    from forge_batch.packages.ue5 import package_files
     from forge_batch.packages.zip_file import write_zip
 
     asset = _load(context)
     source, cutouts = load_source_meta(context.path(SOURCE_MESH)), load_arrays(context.path(CUTOUTS))[1]
     gates = [Gate.from_json(gate) for gate in json.loads(context.path(GATES).read_text())] if context.has(GATES) else []
     manifest = context.path(MANIFEST).read_bytes()
-    files = package_files(asset)
-    context.progress(0.4, "models")
-    summary = Summary.of(asset, source, cutouts, gates, hashlib.sha256(manifest).hexdigest())
-    preview = _preview(context, asset, summary.lines())
-    context.progress(0.8, "preview")
     licence = context.images["license"].read_text(encoding="utf-8", errors="replace") if "license" in context.images else None
-    files["LICENSES.txt"] = licences_text(context.asset, source, cutouts, licence).encode()
-    files["manifest.yaml"] = manifest
-    document: dict[str, Any] = report_json(summary, files)
-    files["report.json"] = (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
-    files["report.html"] = report_html(summary, preview, may_sell(source)).encode()
-    write_zip(context.out(PACKAGE), files)
+    papers = {
+        "LICENSES.txt": licences_text(context.asset, source, cutouts, licence).encode(),
+        "manifest.yaml": manifest,
+    }
+    engines = [ENGINES[name] for name in context.params.engines]
+    summaries = [Summary.of(asset, engine, source, cutouts, gates, hashlib.sha256(manifest).hexdigest()) for engine in engines]
+    preview = _preview(context, asset, summaries[0].lines())
     context.out(PREVIEW).write_bytes(preview)
-    context.out(PACKAGE_REPORT).write_bytes(files["report.json"])
-    return {"files": len(files), "bytes": context.out(PACKAGE).stat().st_size, "triangles": summary.triangles}
+    metrics: Metrics = {"triangles": summaries[0].triangles, "files": {}, "bytes": {}}
+    for done, (engine, summary) in enumerate(zip(engines, summaries, strict=True)):
+        context.progress(0.2 + 0.8 * done / len(engines), engine.title)
+        files = {**engine.files(asset), **papers}
+        if engine.recipe:
+            files["forge_import.json"] = _json(engine.recipe(asset, files))
+        files["report.json"] = _json(report_json(summary, files))
+        files["report.html"] = report_html(summary, engine.steps(asset), preview, may_sell(source)).encode()
+        package: Path = context.out(PACKAGES[engine.name])
+        write_zip(package, files)
+        metrics["files"][engine.name], metrics["bytes"][engine.name] = len(files), package.stat().st_size
+        if not done:
+            context.out(PACKAGE_REPORT).write_bytes(files["report.json"])
+    return metrics
 
 
 stage = Stage(
     name="export",
     group="export",
-    version=2,
+    version=5,
     device="cpu",
     inputs=(
         MESH,
@@ -120,9 +212,9 @@ stage = Stage(
         IMAGES,
         MANIFEST,
     ),
-    outputs=(PACKAGE, PREVIEW, PACKAGE_REPORT),
+    outputs=(*PACKAGES.values(), PREVIEW, PACKAGE_REPORT),
     params=Params,
-    cost=lambda _: Cost(cpu=4.0),
+    cost=lambda params: Cost(cpu=2.0 + 2.0 * len(params.engines)),
     run=run,
 )
 """The stage of this module."""

@@ -250,6 +250,51 @@ def test_a_single_level_stands_without_a_group(tmp_path: Path) -> None:
     assert read["groups"] == []
 
 
+def lit_scene() -> FbxScene:
+    """Make the scene with a second UV set, which is the first one squeezed, and with two sockets."""
+    scene = winged_scene()
+
+    def lit(mesh: Mesh) -> Mesh:
+        assert mesh.uv is not None
+        return replace(mesh, lightmap_uv=np.ascontiguousarray(mesh.uv * np.float32([1, 0.5]) + np.float32([0, 0.25])))
+
+    sockets = {"Grip": (10.0, -20.0, 30.0), "Top": (0.0, 0.0, 80.0)}
+    return replace(scene, lods=[lit(mesh) for mesh in scene.lods], sockets=sockets)
+
+
+LIT_READERS = [
+    "ufbx",
+    pytest.param("blender_addon", marks=pytest.mark.blender),
+    pytest.param("blender_native", marks=pytest.mark.blender),
+]
+
+
+@pytest.mark.parametrize("reader", LIT_READERS)
+def test_a_second_uv_set_comes_back_beside_the_first(reader: str, tmp_path: Path) -> None:
+    """Every level has UVMap and LightMap in this order, each with its own coordinates; hulls have none."""
+    path = tmp_path / "SM_Winged.fbx"
+    path.write_bytes(encode_fbx(lit_scene()))
+    read = READERS[reader](path)
+    for name, mesh in zip(LEVELS, lit_scene().lods, strict=True):
+        level = by_name(read, name)
+        assert level["uv_sets"] == ["UVMap", "LightMap"]
+        np.testing.assert_allclose(np.array(level["uv"]) * [1, -1] + [0, 1], corners(mesh, mesh.uv), atol=1e-5)
+        np.testing.assert_allclose(np.array(level["second_uv"]) * [1, -1] + [0, 1], corners(mesh, mesh.lightmap_uv), atol=1e-5)
+    assert by_name(read, HULLS[0])["uv_sets"] == []
+
+
+@pytest.mark.parametrize("reader", LIT_READERS)
+def test_sockets_hang_below_level_0_at_their_places(reader: str, tmp_path: Path) -> None:
+    """Unreal drops a socket that is no descendant of the mesh: both are children of LOD0, at their places in centimetres."""
+    path = tmp_path / "SM_Winged.fbx"
+    path.write_bytes(encode_fbx(lit_scene()))
+    scale = 1 if reader == "ufbx" else 100
+    found = {one["name"]: one for one in READERS[reader](path)["places"] if one["name"].startswith("SOCKET_")}
+    assert {name: one["parent"] for name, one in found.items()} == {"SOCKET_Grip": NAME, "SOCKET_Top": NAME}
+    np.testing.assert_allclose(np.array(found["SOCKET_Grip"]["place"]) * scale, [10, -20, 30], atol=1e-4)
+    np.testing.assert_allclose(np.array(found["SOCKET_Top"]["place"]) * scale, [0, 0, 80], atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["horse", "ammo_crate", "wood_barrel"])
 def test_real_objects_come_back_from_ufbx(name: str, tmp_path: Path) -> None:
     """Positions, normals, tangents and UVs of each corner of the reference objects agree to 1e-4 cm and 1e-5."""

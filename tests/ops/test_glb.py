@@ -189,7 +189,9 @@ def test_indices_are_as_wide_as_they_must_be(vertices: int, component: int) -> N
     """Up to index 65534 two bytes do (65535 means a restart), from then on four; no index is cut short."""
     mesh = winged()
     rest = np.arange(vertices - len(mesh.vertices)) % len(mesh.vertices)
-    many = {key: np.concatenate([value, value[rest]]) for key, value in vars(mesh).items() if key != "faces"}
+    many = {
+        key: np.concatenate([value, value[rest]]) for key, value in vars(mesh).items() if key != "faces" and value is not None
+    }
     faces = np.concatenate([mesh.faces, [[0, 1, vertices - 1]]]).astype(np.int32)
     read = Glb(encode_glb(NAME, Mesh(faces=faces, **many), {}, MATERIAL))
     assert read.document["accessors"][read.primitive["indices"]]["componentType"] == component

@@ -9,7 +9,8 @@ from PIL import Image
 
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.tangents import split_by_tangent
-from forge_batch.packages.ue5 import Asset, package_files
+from forge_batch.packages.asset import Asset
+from forge_batch.packages.ue5 import ue5_files
 from tests import winged_box
 from tests.ops.test_fbx import corners, signed_volume
 from tests.ops.test_glb import Glb
@@ -22,7 +23,7 @@ def files() -> dict[str, bytes]:
     flat = np.full((16, 16, 3), 128, np.uint8)
     normal = np.full((16, 16, 3), (32768, 50000, 60000), np.uint16)
     asset = Asset("winged", winged_box.levels(), [1.0, 0.5, 0.25], winged_box.hulls(), flat, normal, flat)
-    return package_files(asset)
+    return ue5_files(asset)
 
 
 def in_unreal(files: dict[str, bytes], folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +87,7 @@ def faceted() -> dict[str, bytes]:
         uv=uv.reshape(-1, 2).astype(np.float32),
         normals=np.repeat(normals, 4, axis=0).astype(np.float32),
     )
-    return package_files(Asset("faceted", [split_by_tangent(box)], [1.0], [], None, None, None))
+    return ue5_files(Asset("faceted", [split_by_tangent(box)], [1.0], [], None, None, None))
 
 
 def test_unreals_tangent_basis_follows_u_and_v_down_the_picture(faceted: dict[str, bytes], tmp_path: Path) -> None:

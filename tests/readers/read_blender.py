@@ -42,7 +42,9 @@ def describe(thing):
     corners = np.array([loop.vertex_index for loop in mesh.loops])
     points = np.array([vertex.co for vertex in mesh.vertices]) @ world[:3, :3].T + world[:3, 3]
     normals = np.array([normal.vector for normal in mesh.corner_normals]) @ turn.T
-    uv, tangents, signs = [], [], []
+    uv, second, tangents, signs = [], [], [], []
+    if len(mesh.uv_layers) > 1:
+        second = [list(value.uv) for value in mesh.uv_layers[1].data]
     if mesh.uv_layers:
         uv = [list(value.uv) for value in mesh.uv_layers.active.data]
         mesh.calc_tangents(uvmap=mesh.uv_layers.active.name)
@@ -59,6 +61,7 @@ def describe(thing):
         "positions": points[corners].tolist(),
         "normals": (normals / np.linalg.norm(normals, axis=1, keepdims=True)).tolist(),
         "uv": uv,
+        "second_uv": second,
         "tangents": tangents,
         "signs": signs,
         "materials": [material.name for material in mesh.materials if material],
@@ -96,6 +99,15 @@ def main():
             "meshes": [describe(thing) for thing in things if thing.type == "MESH"],
             "groups": [
                 {"name": thing.name, "children": sorted(child.name for child in thing.children)}
+                for thing in things
+                if thing.type == "EMPTY"
+            ],
+            "places": [
+                {
+                    "name": thing.name,
+                    "parent": thing.parent.name if thing.parent else None,
+                    "place": list(thing.matrix_world.translation),
+                }
                 for thing in things
                 if thing.type == "EMPTY"
             ],

@@ -60,6 +60,7 @@ def describe(node: Any, parent: str | None) -> dict[str, Any]:
             for link in items(m.textures)
         },
         "uv_sets": [uv_set.name for uv_set in items(mesh.uv_sets)],
+        "second_uv": per_corner(items(mesh.uv_sets)[1].vertex_uv) if len(mesh.uv_sets) > 1 else [],
     }
 
 
@@ -70,6 +71,8 @@ def walk(node: Any, parent: str | None, found: dict[str, Any]) -> None:
             found["meshes"].append(describe(child, parent))
         else:
             found["groups"].append({"name": child.name, "children": [c.name for c in items(child.children)]})
+            t = child.local_transform.translation
+            found["places"].append({"name": child.name, "parent": parent, "place": [t.x, t.y, t.z]})
         walk(child, child.name, found)
 
 
@@ -83,6 +86,7 @@ def main(path: str) -> None:
         "warnings": [warning.description for warning in items(scene.metadata.warnings)],
         "meshes": [],
         "groups": [],
+        "places": [],
         "lods": [[level.distance for level in items(group.lod_levels)] for group in items(scene.lod_groups)],
     }
     walk(held(scene.root_node), None, found)

@@ -3,14 +3,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from forge_batch.artifacts import (
     BASE_COLOR_MAP,
@@ -22,19 +25,24 @@ from forge_batch.artifacts import (
     MESH,
     NORMAL_MAP,
     ORM_MAP,
-    PACKAGE,
     PACKAGE_REPORT,
+    PACKAGES,
     PREVIEW,
     SOURCE_MESH,
     Slot,
 )
+from forge_batch.content.local import RECORD
+from forge_batch.executors.contract import TaskSpec
+from forge_batch.executors.run_task import run_task
 from forge_batch.gates import Gate
 from forge_batch.ops.image_file import write_png
 from forge_batch.ops.mesh import Mesh, save_arrays, save_mesh, save_meshes
 from forge_batch.ops.source import SourceMesh, save_source
+from forge_batch.packages.names import packages_in
 from forge_batch.stage import StageContext
-from forge_batch.stages.export import Params, stage
+from forge_batch.stages.export import Params, stage, use_nanite
 from tests import winged_box
+from tests.ops.test_glb import Glb
 from tests.readers import ask_ufbx, validate_glb
 
 HEIGHT = 180.0
@@ -84,8 +92,8 @@ def export(inputs: Mapping[str, Path], folder: Path) -> dict[str, bytes]:
     licence = folder.parent / "LICENSE.txt"
     licence.write_text("Author: Somebody\n")
     stage.run(StageContext("odd_thing", Params(), 0, {"license": licence}, inputs, folder))
-    assert {path.name for path in folder.iterdir()} == {slot.filename for slot in (PACKAGE, PREVIEW, PACKAGE_REPORT)}
-    with zipfile.ZipFile(folder / PACKAGE.filename) as archive:
+    assert {path.name for path in folder.iterdir()} == {slot.filename for slot in (PACKAGES["ue5"], PREVIEW, PACKAGE_REPORT)}
+    with zipfile.ZipFile(folder / PACKAGES["ue5"].filename) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
@@ -108,7 +116,7 @@ def package(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 
 def test_a_package_holds_models_textures_and_papers(package: dict[str, bytes]) -> None:
     """Nothing is missing and nothing else is in it; the manifest is the very file that was resolved."""
-    assert package.keys() == MODELS | TEXTURES | PAPERS
+    assert package.keys() == MODELS | TEXTURES | PAPERS | {"forge_import.json"}
     assert package["manifest.yaml"] == b"asset: odd_thing\nplace: {height_cm: 180}\n"
 
 
@@ -149,8 +157,124 @@ def test_the_same_inputs_give_the_same_bytes(inputs: dict[str, Path], tmp_path: 
     """Two runs in different folders write equal packages, previews and reports."""
     for name in ("one", "two"):
         export(inputs, tmp_path / name)
-    for slot in stage.outputs:
+    for slot in (PACKAGES["ue5"], PREVIEW, PACKAGE_REPORT):
         assert (tmp_path / "one" / slot.filename).read_bytes() == (tmp_path / "two" / slot.filename).read_bytes()
+
+
+def test_each_engine_gets_a_package_of_its_own(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """The stage writes one zip for each engine asked for and no other; each report names its engine, its axes and its files."""
+    made: dict[str, dict[str, bytes]] = {}
+    params = Params(engines=["blender", "unity_hdrp", "godot4", "web"], naming="allar")
+    stage.run(StageContext("odd_thing", params, 0, {}, inputs, tmp_path))
+    packages = {slot.filename: engine for engine, slot in PACKAGES.items()}
+    for path in sorted(tmp_path.glob("*.zip")):
+        with zipfile.ZipFile(path) as archive:
+            made[packages[path.name]] = {name: archive.read(name) for name in archive.namelist()}
+    assert made.keys() == {"unity_hdrp", "godot4", "blender", "web"}
+    width, height, depth = (float(side) for side in np.ptp(placed(winged_box.levels()[0]).vertices, axis=0) * 100)
+    expected = {"blender": [width, depth, height]}
+    for engine, files in made.items():
+        report = json.loads(files["report.json"])
+        assert report["engine"] == engine
+        np.testing.assert_allclose(report["size_cm"], expected.get(engine, [width, height, depth]), atol=0.01)
+        assert report["files"].keys() == files.keys() - {"report.json", "report.html"}
+        assert files.keys() >= PAPERS
+        assert any(name.startswith("S_OddThing.") for name in files)
+    assert json.loads((tmp_path / PACKAGE_REPORT.filename).read_text())["engine"] == "blender"
+
+
+def test_sockets_of_the_manifest_land_where_unreal_counts_them(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """[X, Y, Z] = [40, -25, 90] is X 40, Y -25, Z 90 in Unreal, of the FBX (Y negated) and of the GLB (X, Z, Y) x 100 alike.
+
+    For Godot the same place is 0.25 m to the thing's left (+X), 0.9 up and 0.4 in front (+Z).
+    """
+    params = Params(engines=["ue5", "godot4"], sockets={"Grip": [40, -25, 90]})
+    stage.run(StageContext("odd_thing", params, 0, {}, inputs, tmp_path))
+    with zipfile.ZipFile(tmp_path / PACKAGES["ue5"].filename) as archive:
+        archive.extractall(tmp_path / "ue5")
+    (socket,) = [one for one in ask_ufbx(tmp_path / "ue5" / "SM_OddThing.fbx")["places"] if one["name"] == "SOCKET_Grip"]
+    assert socket["parent"] == "SM_OddThing"
+    np.testing.assert_allclose(np.array(socket["place"]) * [1, -1, 1], [40, -25, 90], atol=1e-4)
+
+    def glb_place(data: bytes) -> list[float]:
+        (node,) = [node for node in Glb(data).document["nodes"] if node["name"] == "SOCKET_Grip"]
+        return list(node["translation"])
+
+    x, y, z = glb_place((tmp_path / "ue5" / "SM_OddThing.glb").read_bytes())
+    np.testing.assert_allclose([100 * x, 100 * z, 100 * y], [40, -25, 90], atol=1e-4)
+    with zipfile.ZipFile(tmp_path / PACKAGES["godot4"].filename) as archive:
+        np.testing.assert_allclose(glb_place(archive.read("SM_OddThing.glb")), [0.25, 0.9, 0.4], atol=1e-6)
+
+
+@pytest.mark.node
+def test_a_lightmap_on_request_is_a_second_uv_set_in_every_model(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """FBX levels have LightMap, GLBs TEXCOORD_1 and still no error or warning; without the request neither has."""
+    for resolution, sets, key in ((128, ["UVMap", "LightMap"], True), (None, ["UVMap"], False)):
+        folder = tmp_path / str(resolution)
+        folder.mkdir()
+        stage.run(StageContext("odd_thing", Params(lightmap_resolution=resolution), 0, {}, inputs, folder))
+        with zipfile.ZipFile(folder / PACKAGES["ue5"].filename) as archive:
+            archive.extractall(folder)
+        assert [mesh["uv_sets"] for mesh in ask_ufbx(folder / "SM_OddThing.fbx")["meshes"]][:3] == [sets] * 3
+        glb = Glb((folder / "SM_OddThing.glb").read_bytes())
+        assert ("TEXCOORD_1" in glb.document["meshes"][0]["primitives"][0]["attributes"]) is key
+        issues = validate_glb(folder / "SM_OddThing.glb")["issues"]
+        assert (issues["numErrors"], issues["numWarnings"]) == (0, 0)
+
+
+def test_the_record_of_an_export_names_the_packages(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """Run as a task, its record lists the files of both engines, from which the names that are published follow."""
+    params = Params(engines=["web", "ue5"]).model_dump(mode="json")
+    names = {name: f"in/{path.name}" for name, path in inputs.items()}
+    (tmp_path / "in").symlink_to(next(iter(inputs.values())).parent)
+    record = run_task(TaskSpec("odd_thing", "export", params, 0, "key", names, {}, tmp_path), lambda _, __: None)
+    assert record.state == "done", record.failure
+    assert packages_in("odd_thing", record) == {
+        "export_OddThing_UE5.zip": "package_ue5.zip",
+        "export_OddThing_WEB.zip": "package_web.zip",
+    }
+    assert {artifact.path for artifact in record.outputs} == {path.name for path in (tmp_path / "key").iterdir()} - {RECORD}
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ({"engines": ["ue5", "web", "ue5"]}, "ue5 stands there twice"),
+        ({"naming": "SM_{Asset}_{map}"}, "must hold {type} once"),
+        ({"sockets": {"Grip": [0, 0, 1], "GRIP": [0, 0, 2]}}, "Grip and GRIP differ in capitals alone"),
+        ({"sockets": {"Grip": [0, 0]}}, "at least 3 items"),
+        ({"sockets": {"1st grip": [0, 0, 0]}}, "pattern"),
+        ({"lightmap_resolution": 100}, "should be 64, 128"),
+    ],
+)
+def test_params_that_make_no_sense_are_refused(field: dict[str, Any], words: str) -> None:
+    """An engine named twice, a pattern that names two files alike, sockets without three numbers or a name of their own."""
+    with pytest.raises(ValidationError, match=re.escape(words)):
+        Params(**field)
+
+
+def test_the_recipe_says_what_unreal_is_to_make_of_it(package: dict[str, bytes]) -> None:
+    """forge_import.json names files that are there, the size along Unreal's axes, screen sizes, hulls, settings of maps."""
+    recipe = json.loads(package["forge_import.json"])
+    assert recipe["destination"] == "/Game/Forge/OddThing"
+    mesh = recipe["mesh"]
+    assert (mesh["file"], mesh["name"], mesh["hulls"], mesh["nanite"]) == ("SM_OddThing.fbx", "SM_OddThing", 2, False)
+    assert (mesh["triangles"], mesh["screen_sizes"]) == ([48, 36, 12], [1.0, 0.5, 0.25])
+    assert mesh["size_cm"] == json.loads(package["report.json"])["size_cm"]
+    assert {one["file"]: (one["compression"], one["srgb"]) for one in recipe["textures"].values()} == {
+        "T_OddThing_BC.png": ("TC_DEFAULT", True),
+        "T_OddThing_N.png": ("TC_NORMALMAP", False),
+        "T_OddThing_ORM.png": ("TC_MASKS", False),
+    }
+    assert recipe["manifest_sha256"] == hashlib.sha256(package["manifest.yaml"]).hexdigest()
+
+
+@pytest.mark.parametrize(("wanted", "triangles", "expected"), [
+    ("auto", 19_999, False), ("auto", 20_000, True), ("on", 12, True), ("off", 1_000_000, False)
+])  # fmt: skip
+def test_nanite_is_for_dense_meshes_unless_the_author_says_otherwise(wanted: str, triangles: int, expected: bool) -> None:
+    """Auto switches it on from 20,000 triangles."""
+    assert use_nanite(wanted, triangles) is expected
 
 
 def test_the_report_can_be_checked_against_the_package(package: dict[str, bytes]) -> None:
@@ -184,7 +308,7 @@ def test_a_package_does_without_what_was_switched_off(inputs: dict[str, Path], t
     """Without LODs, hulls, maps and gates there is one mesh, no texture, and the page admits that nothing was measured."""
     bare = without(inputs, LODS, HULLS, NORMAL_MAP, BASE_COLOR_MAP, ORM_MAP, GATES)
     package = export(bare, tmp_path / "task")
-    assert package.keys() == MODELS | PAPERS
+    assert package.keys() == MODELS | PAPERS | {"forge_import.json"}
     path = tmp_path / "SM_OddThing.fbx"
     path.write_bytes(package["SM_OddThing.fbx"])
     read = ask_ufbx(path)

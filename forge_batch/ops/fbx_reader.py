@@ -1,0 +1,180 @@
+"""Read an FBX with ufbx, a reader that has nothing of ours, in a process of its own: a crash in C must not end the caller.
+
+ufbx 0.0.5 counts references to scene elements one too few (so each one taken is held for good here), crashes on `node.parent`
+and on `mesh` of a node without one: walk down from the root. It is an extra: `pip install forge-batch[check]`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forge_batch.errors import BackendUnavailable, StageError
+from forge_batch.ops.child_process import ChildFailedError, call
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.mesh_file import SOLID
+
+TIMEOUT = 120.0
+COARSE = re.compile(r"_LOD[1-9]\d*$")
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class FbxPart:
+    """Be one mesh object: a vertex per corner, tangents as the file has them (without sign), in the file's frame and unit."""
+
+    name: str
+    data_name: str
+    parent: str
+    mesh: Mesh
+    has_tangents: bool
+    materials: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FbxContents:
+    """Be what an FBX holds.
+
+    Attributes:
+        unit: Metres of the file's unit.
+        up: The axis that points up, such as `POSITIVE_Z`.
+        warnings: What ufbx complains of.
+        parts: Mesh objects, in the file's order.
+        textures: File by material property.
+    """
+
+    unit: float
+    up: str
+    warnings: tuple[str, ...]
+    parts: tuple[FbxPart, ...]
+    textures: Mapping[str, str]
+
+    @property
+    def solids(self) -> list[FbxPart]:
+        """Shapes for collision."""
+        return [part for part in self.parts if SOLID.search(part.name)]
+
+    @property
+    def levels(self) -> list[FbxPart]:
+        """What is seen, the finest level first where names say so."""
+        seen = [part for part in self.parts if not SOLID.search(part.name)]
+        return sorted(seen, key=lambda part: int(found.group()[4:]) if (found := COARSE.search(part.name)) else 0)
+
+
+def read_fbx(data: bytes, name: str) -> FbxContents:
+    """Read an FBX; `name` is what errors call it.
+
+    Raises:
+        BackendUnavailable: ufbx is not installed.
+        StageError: The file cannot be read, or holds no triangles.
+    """
+    if importlib.util.find_spec("ufbx") is None:
+        raise BackendUnavailable("reading FBX needs ufbx", "pip install forge-batch[check]")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file.fbx"
+        path.write_bytes(data)
+        try:
+            arrays, meta = call(f"{__name__}:parse", {}, {"path": str(path)}, folder=Path(folder), timeout=TIMEOUT)
+        except ChildFailedError as error:
+            raise StageError(f"{name} is not an FBX that ufbx can read", "export it again") from error
+    parts = tuple(
+        FbxPart(one["name"], one["data_name"], one["parent"], _mesh(arrays, index), one["tangents"], tuple(one["materials"]))
+        for index, one in enumerate(meta["parts"])
+    )
+    if not parts:
+        raise StageError(f"{name} holds no triangles", "give a file with a mesh in it")
+    return FbxContents(meta["unit"], meta["up"], tuple(meta["warnings"]), parts, meta["textures"])
+
+
+def _mesh(arrays: Mapping[str, Array], index: int) -> Mesh:
+    """Merge corners that agree in everything; FBX counts V upwards."""
+    corners = arrays[f"{index}/positions"]
+    uv, normals = arrays.get(f"{index}/uv"), arrays.get(f"{index}/normals")
+    rows = np.hstack([corners, *(rows for rows in (uv, normals) if rows is not None)])
+    _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    faces = inverse.reshape(-1, 3).astype(np.int32)
+    turned = None if uv is None else np.column_stack([uv[:, 0], 1.0 - uv[:, 1]])[first].astype(np.float32)
+    plain = None if normals is None else normals[first].astype(np.float32)
+    return Mesh(corners[first].astype(np.float32), faces, uv=turned, normals=plain)
+
+
+def parse(_: Mapping[str, Array], options: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Be the child: load the file and give its triangles, corner by corner, and what stands beside them."""
+    ufbx = importlib.import_module("ufbx")
+    scene = _held(ufbx.load_file(options["path"]))
+    axes = scene.settings.axes
+    warnings = [one.description for one in _items(scene.metadata.warnings)]
+    up = ufbx.CoordinateAxis(axes.up).name
+    meta: dict[str, Any] = {"unit": scene.settings.unit_meters, "up": up, "warnings": warnings, "parts": [], "textures": {}}
+    arrays: dict[str, Array] = {}
+    waiting = [(node, "") for node in reversed(_items(_held(scene.root_node).children))]
+    while waiting:
+        node, parent = waiting.pop()
+        waiting += [(child, node.name) for child in reversed(_items(node.children))]
+        if node.attrib_type == ufbx.ElementType.MESH:
+            _add_part(node, parent, arrays, meta)
+    return arrays, meta
+
+
+def _add_part(node: Any, parent: str, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
+    mesh = _held(node.mesh)
+    triangles = _triangles(mesh)
+    if not len(triangles):
+        return
+    index = len(meta["parts"])
+    arrays[f"{index}/positions"] = _placed(_per_corner(mesh.vertex_position), node)[triangles]
+    if mesh.vertex_uv.exists:
+        arrays[f"{index}/uv"] = _per_corner(mesh.vertex_uv)[triangles]
+    if mesh.vertex_normal.exists and not mesh.generated_normals:
+        arrays[f"{index}/normals"] = _per_corner(mesh.vertex_normal)[triangles]
+    materials = _items(mesh.materials)
+    meta["parts"].append(
+        {
+            "name": node.name,
+            "data_name": mesh.name,
+            "parent": parent,
+            "tangents": bool(mesh.vertex_tangent.exists),
+            "materials": [material.name for material in materials],
+        }
+    )
+    for material in materials:
+        for link in _items(material.textures):
+            meta["textures"][link.material_prop] = _held(link.texture).relative_filename
+
+
+def _triangles(mesh: Any) -> Array:
+    """Give the corners of all faces cut into fans of triangles, three a row, flattened."""
+    faces = [(face.index_begin, face.num_indices) for face in _items(mesh.faces)]
+    rows = [(start, start + k, start + k + 1) for start, count in faces for k in range(1, count - 1)]
+    return np.array(rows, np.int64).ravel()
+
+
+def _placed(points: Array, node: Any) -> Array:
+    """Carry points from a node's geometry into the world."""
+    m = node.geometry_to_world
+    matrix = np.array([[m.c0.x, m.c1.x, m.c2.x], [m.c0.y, m.c1.y, m.c2.y], [m.c0.z, m.c1.z, m.c2.z]])
+    return np.asarray(points @ matrix.T + [m.c3.x, m.c3.y, m.c3.z])
+
+
+def _per_corner(attribute: Any) -> Array:
+    rows = [(v.x, v.y, v.z) if hasattr(v, "z") else (v.x, v.y) for v in _items(attribute.values)]
+    return np.array(rows, np.float64)[np.array(_items(attribute.indices), np.int64)]
+
+
+def _held(value: Any) -> Any:
+    """Give an element an owner that never lets go."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+    return value
+
+
+def _items(values: Any) -> Sequence[Any]:
+    return [_held(_held(values)[k]) for k in range(len(values))]

@@ -1,0 +1,100 @@
+"""Hold a finished asset, and do to it what every engine's package needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from forge_batch.ops.glb import BASE_COLOR, NORMAL, ORM
+from forge_batch.ops.image_file import encode_png
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.screen_sizes import sphere_diameter
+from forge_batch.packages.names import Names
+
+CENTIMETRES = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Asset:
+    """Be a finished asset, in house space.
+
+    Attributes:
+        lods: With uv, normals and tangents, the finest first.
+        screen_sizes: Of each level, 1.0 fills the screen; as many as lods.
+        base_color: (h, w, 3) uint8 sRGB, or None.
+        normal: (h, w, 3) uint16 tangent space, OpenGL, or None.
+        orm: (h, w, 3) uint8, or None.
+        naming: Style of the names; see packages.names.
+        sockets: Places by name, in house space.
+        nanite: Whether Unreal builds the mesh for Nanite.
+        lightmap_resolution: Texels of the edge that the second uv set was laid out for, or None.
+        normal_bits: Of a channel of normal maps that are files of their own: 8 or 16. Inside a GLB they have 8.
+    """
+
+    name: str
+    lods: Sequence[Mesh]
+    screen_sizes: Sequence[float]
+    hulls: Sequence[Mesh]
+    base_color: np.ndarray | None
+    normal: np.ndarray | None
+    orm: np.ndarray | None
+    naming: str = "epic"
+    sockets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    normal_bits: int = 8
+    nanite: bool = False
+    lightmap_resolution: int | None = None
+
+    @property
+    def names(self) -> Names:
+        return Names(self.name, self.naming)
+
+    @property
+    def shown_normal(self) -> np.ndarray:
+        """The OpenGL normal map with as many bits as files shall have; only where there is one."""
+        assert self.normal is not None
+        return self.normal if self.normal_bits == 16 else eight_bit(self.normal)
+
+
+def turned(mesh: Mesh, axes: np.ndarray, scale: float) -> Mesh:
+    """Carry a mesh into another right-handed frame: `axes` is a rotation, positions are scaled too."""
+    normals = None if mesh.normals is None else mesh.normals @ axes.T
+    tangents = None if mesh.tangents is None else np.hstack([mesh.tangents[:, :3] @ axes.T, mesh.tangents[:, 3:]])
+    vertices = (mesh.vertices.astype(np.float64) @ axes.T.astype(np.float64) * scale).astype(np.float32)
+    return replace(mesh, vertices=vertices, normals=normals, tangents=tangents)
+
+
+def carried(places: Mapping[str, Sequence[float]], axes: np.ndarray, scale: float) -> dict[str, tuple[float, float, float]]:
+    """Carry places into another frame, as `turned` does with meshes."""
+    moved = {name: (axes.astype(np.float64) @ np.asarray(place, np.float64) * scale).tolist() for name, place in places.items()}
+    return {name: (x + 0.0, y + 0.0, z + 0.0) for name, (x, y, z) in moved.items()}  # -0 becomes 0
+
+
+def glb_textures(asset: Asset) -> dict[str, bytes]:
+    """Give the PNGs that a GLB holds, by kind: OpenGL normals of 8 bits."""
+    normal = None if asset.normal is None else eight_bit(asset.normal)
+    maps = {BASE_COLOR: asset.base_color, NORMAL: normal, ORM: asset.orm}
+    return {kind: encode_png(image) for kind, image in maps.items() if image is not None}
+
+
+def switch_distances(asset: Asset) -> list[float]:
+    """Give the camera distances in metres at which LOD1, LOD2, ... take over.
+
+    Unreal's screen size of a sphere of radius r at distance d, at 90 degrees of horizontal view in 16:9, is 16/9 r / d
+    (ComputeBoundsScreenSize).
+    """
+    radius = sphere_diameter(asset.lods[0]) / 2
+    return [16 / 9 * radius / size for size in asset.screen_sizes[1 : len(asset.lods)]]
+
+
+def eight_bit(image: np.ndarray) -> np.ndarray:
+    """Round 16 bits a channel to 8."""
+    return ((image.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def directx(normal: np.ndarray) -> np.ndarray:
+    """Turn an 8-bit or 16-bit OpenGL normal map into a DirectX one: green points down the picture."""
+    flipped = normal.copy()
+    flipped[..., 1] = np.iinfo(normal.dtype).max - flipped[..., 1]
+    return flipped

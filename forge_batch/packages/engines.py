@@ -1,0 +1,99 @@
+"""List the engines that packages are made for: what each one's package holds, and what a person is to do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from forge_batch.packages.asset import Asset
+from forge_batch.packages.blender import blender_files
+from forge_batch.packages.godot4 import godot4_files
+from forge_batch.packages.ue5 import ue5_files
+from forge_batch.packages.ue5_recipe import ue5_recipe
+from forge_batch.packages.unity_hdrp import unity_hdrp_files
+from forge_batch.packages.web import web_files
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Be what there is to know of an engine.
+
+    Attributes:
+        name: As manifests write it.
+        title: As people call it.
+        files: Gives the files to import, by name.
+        axes: Which of the house's axes (0 width, 1 height, 2 depth) lie along the engine's X, Y and Z.
+        maps: What the textures are, in a few words.
+        recipe: Gives what tells the engine's importer how to import, from the package's other files; None if there is none.
+        how: How to import; `{mesh}`, `{orm}` and `{mask}` stand for names.
+    """
+
+    name: str
+    title: str
+    files: Callable[[Asset], dict[str, bytes]]
+    axes: tuple[int, int, int]
+    maps: str
+    how: str
+    recipe: Callable[[Asset, Mapping[str, bytes]], dict[str, Any]] | None = None
+
+    def steps(self, asset: Asset) -> str:
+        """Say how to import an asset."""
+        names = asset.names
+        return self.how.format(mesh=names.mesh, orm=names.texture("orm"), mask=names.texture("mask"))
+
+
+ENGINES: Mapping[str, Engine] = {
+    engine.name: engine
+    for engine in (
+        Engine(
+            "ue5",
+            "Unreal Engine 5",
+            ue5_files,
+            (2, 0, 1),
+            "base colour, normal (DirectX in the zip, OpenGL in the GLB), ORM",
+            "Unzip and drag {mesh}.fbx and the three textures into the content browser. Set {orm} to sRGB off and Masks (no "
+            "sRGB); it holds occlusion, roughness and metallic in red, green and blue. Or drag {mesh}.glb, which wires all "
+            "three by itself but has no LODs and no hulls. With the plugin ForgeImport put the zip into its folder instead: it "
+            "does all this by itself.",
+            ue5_recipe,
+        ),
+        Engine(
+            "unity_hdrp",
+            "Unity (HDRP)",
+            unity_hdrp_files,
+            (0, 1, 2),
+            "base colour, normal (OpenGL), mask map (metallic, occlusion, detail, smoothness)",
+            "Unzip into Assets/ and drag {mesh} into the scene: it has scale 1, its front on +Z, and an LOD group. In an "
+            "HDRP/Lit material set {mask} as the mask map, with sRGB off in its import settings. Unity makes no colliders from "
+            "names: put the meshes of {mesh}_Colliders into Mesh Colliders, each Convex.",
+        ),
+        Engine(
+            "godot4",
+            "Godot 4",
+            godot4_files,
+            (0, 1, 2),
+            "base colour, normal (OpenGL) and ORM, inside the GLB",
+            "Unzip into the project and drag {mesh}.glb into a scene. Materials are wired, nodes that end with -convcolonly "
+            "become static bodies with convex shapes, and Godot makes LODs by itself.",
+        ),
+        Engine(
+            "blender",
+            "Blender",
+            blender_files,
+            (0, 2, 1),
+            "base colour, normal (OpenGL), occlusion, roughness and metallic, each an image of its own; ORM inside the GLB",
+            "File > Import > glTF 2.0, {mesh}.glb: it stands upright with its front on -Y and its material wired. For "
+            "materials of your own set every image but the base colour to Non-Color.",
+        ),
+        Engine(
+            "web",
+            "the web",
+            web_files,
+            (0, 1, 2),
+            "base colour, normal (OpenGL) and ORM as WebP, inside the GLB",
+            "Load {mesh}.glb with three.js (GLTFLoader and DRACOLoader), Babylon.js or model-viewer. Its mesh is packed by "
+            "Draco, its front looks along +Z.",
+        ),
+    )
+}

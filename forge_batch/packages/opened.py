@@ -1,0 +1,101 @@
+"""Open a package again, by readers that have nothing of our writers, and bring it back into house space to look at it."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import trimesh
+from PIL import Image
+
+from forge_batch.errors import ContentError
+from forge_batch.ops.fbx_reader import read_fbx
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.mesh_file import SOLID
+from forge_batch.ops.render import Maps
+from forge_batch.ops.tangents import split_by_tangent
+from forge_batch.packages.asset import turned
+from forge_batch.packages.names import Names
+from forge_batch.packages.ue5 import GLB_AXES
+
+
+class Opened(NamedTuple):
+    """Be what is seen of a package.
+
+    Attributes:
+        asset: Its name.
+        engine: What it was made for.
+        manifest: Text of the manifest inside.
+        mesh: LOD0 in house space, with normals, uv and tangents.
+        maps: Its textures, the normal map OpenGL.
+    """
+
+    asset: str
+    engine: str
+    manifest: str
+    mesh: Mesh
+    maps: Maps
+
+
+def open_package(path: Path) -> Opened:
+    """Open a package that forge-batch made.
+
+    Raises:
+        BackendUnavailable: Its model is an FBX, and ufbx is not installed.
+        ContentError: The file cannot be read, or is no package.
+        StageError: Its model cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        report = json.loads(files["report.json"])
+        asset, engine, manifest = str(report["asset"]), str(report["engine"]), files["manifest.yaml"].decode()
+    except OSError as error:
+        raise ContentError(f"{path} cannot be read ({error.strerror})", "name a package that exists") from error
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise ContentError(f"{path} is no package of forge-batch", "give export_<Asset>_<ENGINE>.zip") from error
+    models = sorted(name for name in files if name.endswith(".glb"))
+    if models:
+        mesh, maps = _of_glb(files[models[0]])
+        if engine == "ue5":
+            mesh = turned(mesh, GLB_AXES.T, 1.0)
+    else:
+        mesh, maps = _of_unity(files, asset)
+    return Opened(asset, engine, manifest, split_by_tangent(mesh), maps)
+
+
+def _of_glb(data: bytes) -> tuple[Mesh, Maps]:
+    """Read the one textured mesh of a GLB and the images that its material wires."""
+    scene = trimesh.load_scene(io.BytesIO(data), file_type="glb", process=False)
+    (node,) = [name for name in scene.graph.nodes_geometry if not SOLID.search(name)]
+    shape: Any = scene.geometry[scene.graph[node][1]]
+    uv = np.column_stack([shape.visual.uv[:, 0], 1.0 - shape.visual.uv[:, 1]])  # trimesh counts V upwards
+    points, faces, normals = (np.asarray(rows) for rows in (shape.vertices, shape.faces, shape.vertex_normals))
+    mesh = Mesh(points.astype(np.float32), faces.astype(np.int32), uv=uv.astype(np.float32), normals=normals.astype(np.float32))
+    wired = [getattr(shape.visual.material, f"{kind}Texture") for kind in ("baseColor", "normal", "metallicRoughness")]
+    color, normal, orm = (None if image is None else np.asarray(image.convert("RGB")) for image in wired)
+    return mesh, Maps(color, _sixteen_bit(normal), orm)
+
+
+def _of_unity(files: dict[str, bytes], asset: str) -> tuple[Mesh, Maps]:
+    """Read Unity's FBX, which stands in house space, and the maps beside it, by the names that its material wires."""
+    (model,) = [name for name in files if name.endswith(".fbx") and not name.endswith("_Colliders.fbx")]
+    fbx = read_fbx(files[model], model)
+
+    def image(name: str | None) -> np.ndarray | None:
+        return None if name is None or name not in files else np.asarray(Image.open(io.BytesIO(files[name])))
+
+    color, normal = (image(fbx.textures.get(kind)) for kind in ("DiffuseColor", "NormalMap"))
+    word = Names(asset).texture("mask").rpartition("_")[2]
+    mask = image(next((name for name in sorted(files) if word in name and name.endswith(".png")), None))
+    orm = None if mask is None else np.dstack([mask[..., 1], 255 - mask[..., 3], mask[..., 0]])
+    return fbx.levels[0].mesh, Maps(color, _sixteen_bit(normal), orm)
+
+
+def _sixteen_bit(image: np.ndarray | None) -> np.ndarray | None:
+    """Spread 8 bits of a channel over 16."""
+    return image if image is None or image.dtype == np.uint16 else image.astype(np.uint16) * np.uint16(257)

@@ -1,0 +1,60 @@
+"""Write forge_import.json: how Unreal is to import a package, as data for the plugin in unreal/ForgeImport."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from forge_batch.packages.asset import Asset
+from forge_batch.packages.names import pascal
+
+VERSION = 1
+SETTINGS = {
+    "base_color": {"compression": "TC_DEFAULT", "srgb": True},
+    "normal": {"compression": "TC_NORMALMAP", "srgb": False},
+    "orm": {"compression": "TC_MASKS", "srgb": False},
+}
+"""What each texture must be in Unreal, which guesses right for none but the base colour."""
+
+
+def ue5_recipe(asset: Asset, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Describe the import of an asset; `files` are all others of the package, by name.
+
+    `content_sha256` is over the names and contents of them all, so that a package is imported once, and again when
+    anything in it has changed.
+    """
+    names = asset.names
+    width, height, depth = (round(float(side) * 100, 2) for side in np.ptp(asset.lods[0].vertices, axis=0))
+    textures = {kind: names.texture(kind) for kind in SETTINGS}
+    return {
+        "forge_import": VERSION,
+        "asset": asset.name,
+        "destination": f"/Game/Forge/{pascal(asset.name)}",
+        "manifest_sha256": _sha256(files["manifest.yaml"]),
+        "content_sha256": _sha256("".join(f"{name} {_sha256(files[name])}\n" for name in sorted(files)).encode()),
+        "mesh": {
+            "file": f"{names.mesh}.fbx",
+            "name": names.mesh,
+            "size_cm": [depth, width, height],
+            "triangles": [len(mesh.faces) for mesh in asset.lods],
+            "screen_sizes": [round(size, 6) for size in asset.screen_sizes[: len(asset.lods)]],
+            "hulls": len(asset.hulls),
+            "nanite": asset.nanite,
+            "lightmap_resolution": asset.lightmap_resolution,
+            "sockets": sorted(asset.sockets),
+            "material_slot": names.material,
+        },
+        "material": {"instance": names.material_instance},
+        "textures": {
+            kind: {"file": f"{name}.png", "name": name, **SETTINGS[kind]}
+            for kind, name in textures.items()
+            if f"{name}.png" in files
+        },
+    }
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,53 @@
+"""Build the package for Unity's High Definition Render Pipeline.
+
+Unity is metres, left-handed, +Y up, front +Z, and reads a right-handed FBX by negating X: house space can be written as it is,
+with the file's unit declared as the metre, so that models arrive with scale 1 and an unturned root. Levels named `_LOD0`,
+`_LOD1` become an LOD group. Unity knows no names for collision: hulls come in a file of their own, for convex mesh colliders.
+
+The mask map holds metallic, occlusion, detail and smoothness (1 - roughness). Detail is 255: a detail map that is added later
+shows everywhere. Normal maps are OpenGL.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from forge_batch.ops.fbx import METRES_Y_UP, FbxScene, encode_fbx, encode_hulls
+from forge_batch.ops.image_file import encode_png
+from forge_batch.packages.asset import Asset, switch_distances
+
+
+def unity_hdrp_files(asset: Asset) -> dict[str, bytes]:
+    """Give the files that Unity imports, by name."""
+    names = asset.names
+    files: dict[str, bytes] = {}
+    wired: dict[str, str] = {}
+    if asset.base_color is not None:
+        wired["DiffuseColor"] = f"{names.texture('base_color')}.png"
+        files[wired["DiffuseColor"]] = encode_png(asset.base_color)
+    if asset.normal is not None:
+        wired["NormalMap"] = f"{names.texture('normal')}.png"
+        files[wired["NormalMap"]] = encode_png(asset.shown_normal)
+    if asset.orm is not None:
+        files[f"{names.texture('mask')}.png"] = encode_png(mask_map(asset.orm))
+    scene = FbxScene(
+        names.mesh,
+        asset.lods,
+        switch_distances(asset),
+        [],
+        names.material,
+        wired,
+        asset.sockets,
+        METRES_Y_UP,
+        grouped=False,
+    )
+    files[f"{names.mesh}.fbx"] = encode_fbx(scene)
+    if asset.hulls:
+        files[f"{names.mesh}_Colliders.fbx"] = encode_hulls(f"{names.mesh}_Collider", asset.hulls, METRES_Y_UP)
+    return files
+
+
+def mask_map(orm: np.ndarray) -> np.ndarray:
+    """Give metallic, occlusion, detail (255) and smoothness of an ORM map (h, w, 3) as (h, w, 4)."""
+    occlusion, roughness, metallic = np.moveaxis(orm, 2, 0)
+    return np.dstack([metallic, occlusion, np.full_like(metallic, 255), 255 - roughness])
