@@ -22,7 +22,6 @@ from tests import winged_box
 from tests.fakes import content_folder
 from tests.ops.test_fbx import corners
 
-pytest.importorskip("ufbx", reason="ufbx is not installed: it is in the dev group of pyproject.toml")
 COLOR, ORM, NORMAL = (200, 40, 40), (250, 180, 30), (128 * 257, 140 * 257, 250 * 257)
 MANIFEST = b"forge: 1\nasset: winged\nplace: {height_cm: 80}\nimages: winged\n"
 
