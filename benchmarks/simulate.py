@@ -235,7 +235,7 @@ class Simulation:
         ]
         platform = Platform([(at, float(seconds)) for at, seconds in spends])
         now, end = BEGIN, BEGIN + self.days * DAY
-        while now < end or (any(asset.open for asset in self.assets.values()) and now < end + self.days * DAY):
+        while now < end or (any(asset.open for asset in self.assets.values()) and now < end + (self.days + 30) * DAY):
             while coming and coming[0].at <= now:
                 self._take_in(coming.pop(0))
             self._note(now)
