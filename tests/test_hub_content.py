@@ -739,8 +739,8 @@ def test_the_ledger_only_grows(hub: HubServer, tmp_path: Path) -> None:
     go(content, Spender())
     assert repo.text("state/ledger.jsonl") == '{"spent": 0}\n'
     with (content.home / "state" / "ledger.jsonl").open("a") as file:
-        file.write('{"reserved": 7}\n')  # and then a power cut
-    repo.put({**wish("lamp", tmp_path, seed=5), "state/ledger.jsonl": '{"spent": 0}\n{"elsewhere": 1}\n'})
+        file.write('{"reserved": 7}\n{"torn')  # and then a power cut
+    repo.put({**wish("lamp", tmp_path, seed=5), "state/ledger.jsonl": '{"spent": 0}\n{"elsewhere": 1}'})
     go(opened(hub, tmp_path / "disk"))
     assert repo.text("state/ledger.jsonl") == '{"spent": 0}\n{"elsewhere": 1}\n{"reserved": 7}\n'
 
