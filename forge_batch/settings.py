@@ -8,6 +8,7 @@ from pathlib import Path
 
 from forge_batch.content.hub_options import HubOptions
 from forge_batch.errors import ForgeError
+from forge_batch.executors.choose import Access
 
 BYTES_PER_WORKER = 2 << 30
 
@@ -28,15 +29,27 @@ class Settings:
         hub: How to work with a dataset repo (FORGE_RUNNER, FORGE_COMMITS_PER_HOUR, FORGE_COMMIT_SECONDS,
             FORGE_HEARTBEAT_SECONDS, FORGE_CACHE_GB, FORGE_POLL_SECONDS, FORGE_WEBHOOK_PORT, FORGE_WEBHOOK_SECRET).
             HF_ENDPOINT, HF_TOKEN and HF_HOME are read by huggingface_hub itself.
+        access: How to reach executors elsewhere (FORGE_SPACE, FORGE_SECRET, HF_TOKEN, HF_ENDPOINT, FORGE_CLUSTER).
     """
 
     workers: int
     hub: HubOptions
+    access: Access
 
 
 def load() -> Settings:
     """Read the environment; SettingsError names the variable, what it holds and what it may hold."""
-    return Settings(_workers(os.environ.get("FORGE_WORKERS", "")), _hub())
+    return Settings(_workers(os.environ.get("FORGE_WORKERS", "")), _hub(), _access())
+
+
+def _access() -> Access:
+    return Access(
+        space=os.environ.get("FORGE_SPACE", "") or os.environ.get("SPACE_ID", ""),
+        secret=os.environ.get("FORGE_SECRET", ""),
+        token=os.environ.get("HF_TOKEN", ""),
+        endpoint=os.environ.get("HF_ENDPOINT", "") or Access.endpoint,
+        cluster=os.environ.get("FORGE_CLUSTER", ""),
+    )
 
 
 def _hub() -> HubOptions:

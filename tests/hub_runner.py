@@ -21,7 +21,7 @@ from forge_batch.runner import run
 from tests.fakes import FakeExecutor, Recorder
 
 PROCESSES = multiprocessing.get_context("forkserver")  # clean of the test's threads, and quick
-PROCESSES.set_forkserver_preload(["tests.hub_runner"])
+PROCESSES.set_forkserver_preload(["tests.hub_runner", "huggingface_hub.hf_api", "tenacity", "forge_batch.picture_checks"])
 
 
 @dataclass

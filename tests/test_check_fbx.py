@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from forge_batch.check import check
-from forge_batch.errors import StageError
+from forge_batch.errors import BackendUnavailable, StageError
 from forge_batch.ops.fbx import encode_fbx, encode_hulls
 from forge_batch.packages.asset import Asset
 from forge_batch.packages.engines import ENGINES
@@ -20,7 +21,6 @@ from forge_batch.packages.zip_file import write_zip
 from tests import winged_box
 from tests.ops.test_fbx import winged_scene
 
-pytest.importorskip("ufbx", reason="ufbx is not installed: it is in the dev group of pyproject.toml")
 OWN = {"fbx_warnings", "data_names", "stray_hulls", "lods_fall", "tangents", "collision_vertices", "collision_convexity"}
 
 
@@ -144,3 +144,14 @@ def test_a_broken_picture_is_found(tmp_path: Path) -> None:
     (gate,) = [gate for gate in check(path).gates if gate.name == "images"]
     assert (gate.result, gate.value) == ("fail", 1)
     assert "T_Winged_BC.png cannot be read" in gate.note
+
+
+def test_without_its_reader_a_file_is_refused_and_a_package_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ufbx is not installed, an FBX ends with the command that gets it; a package's is not tested, and never passed."""
+    path, file = package(tmp_path / "a.zip", "ue5", {}), written(tmp_path, encode_fbx(winged_scene()))
+    monkeypatch.setitem(sys.modules, "ufbx", None)
+    with pytest.raises(BackendUnavailable, match="reading FBX needs ufbx") as error:
+        check(file)
+    assert error.value.hint == "pip install forge-batch[check]"
+    (gate,) = [gate for gate in check(path).gates if gate.name == "fbx"]
+    assert (gate.result, gate.note) == ("not_tested", "SM_Winged.fbx: pip install forge-batch[check] to have it read")

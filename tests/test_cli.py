@@ -66,7 +66,10 @@ def test_wrong_usage_exits_with_2(words: list[str], capsys: pytest.CaptureFixtur
     assert "usage: forge-batch" in err
 
 
-@pytest.mark.parametrize("command", ["run", "validate", "plan", "status", "schema", "init", "check"])
+@pytest.mark.parametrize(
+    "command",
+    ["run", "validate", "plan", "status", "schema", "init", "check", "explain", "new", "push", "render", "doctor", "vendor"],
+)
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--help of every command has an example that begins with the program's name and the command."""
     with pytest.raises(SystemExit) as exit_:

@@ -361,6 +361,26 @@ def test_results_do_not_wait_for_the_end_of_a_long_run(hub: HubServer, tmp_path:
     assert_sound(repo)
 
 
+def test_what_cost_gpu_seconds_is_soon_in_the_repo(hub: HubServer, tmp_path: Path) -> None:
+    """A run that loses its disk right after a long CPU task has its GPU results in cache/ already."""
+    repo = repo_with(hub, tmp_path, "crate")
+    clock = Clock()
+
+    class Long(FakeExecutor):
+        def _work(self, task):  # type: ignore[no-untyped-def]
+            clock.now += 130 if task.stage == "repair" else 0
+            return super()._work(task)
+
+    with pytest.raises(Killed):
+        go(on_clock(hub, tmp_path / "disk", clock), Long(die_after=4))
+    shutil.rmtree(tmp_path / "disk")
+    assert [commit.title.split()[1] for commit in repo.commits[2:]] == ["begin", "results"]
+    executor = FakeExecutor()
+    assert states(go(on_clock(hub, tmp_path / "disk", clock), executor)) == {"crate": "done"}
+    assert ("crate", "generate") not in executor.ran
+    assert_sound(repo)
+
+
 def test_a_crash_costs_what_was_not_committed(hub: HubServer, tmp_path: Path) -> None:
     """A power cut in the middle: the next run on this disk goes on where it was."""
     repo = repo_with(hub, tmp_path, "crate")
@@ -719,8 +739,8 @@ def test_the_ledger_only_grows(hub: HubServer, tmp_path: Path) -> None:
     go(content, Spender())
     assert repo.text("state/ledger.jsonl") == '{"spent": 0}\n'
     with (content.home / "state" / "ledger.jsonl").open("a") as file:
-        file.write('{"reserved": 7}\n')  # and then a power cut
-    repo.put({**wish("lamp", tmp_path, seed=5), "state/ledger.jsonl": '{"spent": 0}\n{"elsewhere": 1}\n'})
+        file.write('{"reserved": 7}\n{"torn')  # and then a power cut
+    repo.put({**wish("lamp", tmp_path, seed=5), "state/ledger.jsonl": '{"spent": 0}\n{"elsewhere": 1}'})
     go(opened(hub, tmp_path / "disk"))
     assert repo.text("state/ledger.jsonl") == '{"spent": 0}\n{"elsewhere": 1}\n{"reserved": 7}\n'
 

@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from forge_batch.cli import KINDS, main
+from forge_batch.cli import main
+from forge_batch.commands.author import KINDS
 from forge_batch.content.scaffold import init
 from forge_batch.errors import ContentError, ManifestError
 from forge_batch.manifest import load_manifest

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from forge_batch.errors import ContentError
-from forge_batch.ops.render import GAP, PANEL, PAPER
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.render import GAP, PANEL, PAPER, render
+from forge_batch.ops.tangents import split_by_tangent
 from forge_batch.packages.asset import Asset
 from forge_batch.packages.engines import ENGINES
 from forge_batch.packages.opened import open_package
@@ -20,7 +22,6 @@ from tests import winged_box
 from tests.fakes import content_folder
 from tests.ops.test_fbx import corners
 
-pytest.importorskip("ufbx", reason="ufbx is not installed: it is in the dev group of pyproject.toml")
 COLOR, ORM, NORMAL = (200, 40, 40), (250, 180, 30), (128 * 257, 140 * 257, 250 * 257)
 MANIFEST = b"forge: 1\nasset: winged\nplace: {height_cm: 80}\nimages: winged\n"
 
@@ -116,3 +117,51 @@ def test_what_is_no_package_is_refused(data: bytes | None, tmp_path: Path) -> No
     with pytest.raises(ContentError, match=r"export_A\.zip"):
         render_package(path, tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def domed(folder: Path, engine: str) -> Path:
+    """Write an engine's package of a slab whose front bears a dome in its normal map and nothing in its shape."""
+    x, y = np.meshgrid(np.linspace(-1, 1, 256), np.linspace(1, -1, 256))  # y grows up the picture
+    inside = np.hypot(x, y) < 0.7
+    normal = np.dstack([np.where(inside, x, 0), np.where(inside, y, 0), np.ones_like(x)])
+    normal /= np.linalg.norm(normal, axis=2, keepdims=True)
+    image = np.round((normal * 0.5 + 0.5) * 65535).astype(np.uint16)
+    # a closed slab: its front has the whole picture upright, seen from +Z with U to the right; the rest a corner without relief
+    corner = np.array([[-0.5, 0, 0.05], [0.5, 0, 0.05], [0.5, 1, 0.05], [-0.5, 1, 0.05]])
+    back = corner * [1, 1, -1]
+    quads = [corner, back[[1, 0, 3, 2]]]
+    quads += [np.array([corner[a], back[a], back[b], corner[b]]) for a, b in ((0, 1), (1, 2), (2, 3), (3, 0))]
+    flat = np.array([[0.0, 0.04], [0.04, 0.04], [0.04, 0.0], [0.0, 0.0]])
+    uv = [np.array([[0, 1], [1, 1], [1, 0], [0, 0]]), *([flat] * 5)]
+    faces = np.concatenate([np.array([[0, 1, 2], [0, 2, 3]]) + 4 * k for k in range(6)]).astype(np.int32)
+    sides = [np.cross(quad[1] - quad[0], quad[2] - quad[0]) for quad in quads]
+    normals = np.repeat([side / np.linalg.norm(side) for side in sides], 4, axis=0)
+    slab = Mesh(
+        np.concatenate(quads).astype(np.float32),
+        faces,
+        uv=np.concatenate(uv).astype(np.float32),
+        normals=normals.astype(np.float32),
+    )
+    plain = np.full((256, 256, 3), 128, np.uint8)
+    orm = np.full((256, 256, 3), (255, 200, 0), np.uint8)
+    asset = Asset("winged", [split_by_tangent(slab)], [1.0], [], plain, image, orm)
+    files = {**ENGINES[engine].files(asset), "manifest.yaml": MANIFEST}
+    files["report.json"] = json.dumps({"asset": "winged", "engine": engine}).encode()
+    path = folder / "export_Winged.zip"
+    write_zip(path, files)
+    return path
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_a_bump_is_a_bump_in_the_light_from_either_side(engine: str, tmp_path: Path) -> None:
+    """A dome that is only in the normal map is bright towards the light, left or right, and above: no dent, no flip."""
+    opened = open_package(domed(tmp_path, engine))
+    for light, bright in ((-70.0, "left"), (70.0, "right")):
+        picture = render(opened.mesh, opened.maps, 0.0, 0.0, 200, light)[..., 1].astype(float)
+        rows, columns = np.nonzero(picture)
+        middle_row, middle = int(rows.mean()), int(columns.mean())
+        half = (columns.max() - columns.min()) // 4
+        box = picture[middle_row - half : middle_row + half, middle - half : middle + half]
+        left, right = box[:, : half // 2].mean(), box[:, -half // 2 :].mean()
+        assert (left > 1.3 * right) if bright == "left" else (right > 1.3 * left)
+        assert box[: half // 2].mean() > 1.1 * box[-half // 2 :].mean()

@@ -25,7 +25,7 @@ import numpy as np
 from forge_batch.backends.catalog import CATALOG
 from forge_batch.backends.contract import Fineness
 from forge_batch.backends.vendored.checkpoints import check_shapes, read_shapes
-from forge_batch.backends.vendored.machine import has_module
+from forge_batch.backends.vendored.machine import Machine, has_module
 from forge_batch.backends.vendored.pins import VENDOR, Package, package
 from forge_batch.backends.vendored.readiness import require
 from forge_batch.backends.vendored.store import read_record
@@ -81,23 +81,29 @@ class Engine:
     several: bool
 
     @classmethod
-    def load(cls, several: bool, root: Path = VENDOR) -> Engine:
+    def load(cls, several: bool, root: Path = VENDOR, device: str = "cuda", machine: Machine | None = None) -> Engine:
         """Load the best model that was fetched for one or for several views.
+
+        Args:
+            several: Whether there is more than one view.
+            root: The vendor folder.
+            device: Where it runs; in half precision unless it is a CPU.
+            machine: What there is; looked for if left out.
 
         Raises:
             BackendUnavailable: Something is missing, or a checkpoint does not fit its model.
         """
         import torch  # noqa: PLC0415
 
-        one = require("hunyuan3d", root)
+        one = require("hunyuan3d", root, machine)
         chosen = choose_model(one, several, root)
         _import(one, root)
         pipelines = importlib.import_module("hy3dgen.shapegen.pipelines")
         folder = one.folder(next(s for s in one.weights if s.repo == chosen.repo), root).absolute()
         pipeline = pipelines.Hunyuan3DDiTFlowMatchingPipeline.from_pretrained(
             str(folder),
-            device="cuda",
-            dtype=torch.float16,
+            device=device,
+            dtype=torch.float32 if device == "cpu" else torch.float16,
             use_safetensors=chosen.safetensors,
             variant="fp16",
             subfolder=chosen.subfolder,

@@ -22,7 +22,7 @@ import numpy as np
 
 from forge_batch.backends.catalog import CATALOG
 from forge_batch.backends.contract import Fineness
-from forge_batch.backends.vendored.machine import this_machine
+from forge_batch.backends.vendored.machine import Machine, this_machine
 from forge_batch.backends.vendored.pins import VENDOR, package
 from forge_batch.backends.vendored.readiness import require
 from forge_batch.backends.vendored.trellis2_files import (
@@ -64,7 +64,7 @@ class Engine:
     device: str = "cuda"
 
     @classmethod
-    def load(cls, name: str, config: str, root: Path = VENDOR, device: str = "cuda") -> Engine:
+    def load(cls, name: str, config: str, root: Path = VENDOR, device: str = "cuda", machine: Machine | None = None) -> Engine:
         """Load weights from disk.
 
         Args:
@@ -72,21 +72,22 @@ class Engine:
             config: File that says what it is made of.
             root: The vendor folder.
             device: Where it runs.
+            machine: What there is; looked for if left out.
 
         Raises:
             BackendUnavailable: Something is missing, or a checkpoint does not fit its model.
         """
-        one = require("trellis2", root)
+        one = require("trellis2", root, machine)
         assert one.code is not None
         import_package(one.folder(one.code, root))
         choose_attention()
         home = assemble(one, root)
         if not (home / config).is_file():
             raise BackendUnavailable(f"{config} or what it names was not fetched", one.fetch)
-        return cls(_build(name, config, home, device), device)
+        return cls(_build(name, config, home, device, machine or this_machine()), device)
 
 
-def _build(name: str, config: str, home: Path, device: str) -> Any:
+def _build(name: str, config: str, home: Path, device: str, machine: Machine) -> Any:
     import torch  # noqa: PLC0415
 
     with no_matte():
@@ -96,8 +97,7 @@ def _build(name: str, config: str, home: Path, device: str) -> Any:
     encoder = pipeline.image_cond_model.model
     if not hasattr(encoder, "layer"):  # transformers 5 keeps the layers one level deeper
         encoder.layer = encoder.model.layer
-    cards = this_machine().gpus
-    pipeline.low_vram = not cards or max(card.memory_gb for card in cards) < ROOMY_GB
+    pipeline.low_vram = max((card.memory_gb for card in machine.gpus), default=0.0) < ROOMY_GB
     pipeline.to(torch.device(device))
     return pipeline
 

@@ -27,6 +27,8 @@ from forge_batch.jobs import Job
 from forge_batch.stages import STAGES
 
 GPU_STAGES = frozenset(stage.name for stage in STAGES if stage.device == "gpu")
+PRECIOUS = 120.0
+"""Seconds within which what cost GPU seconds, and that it did, is committed: this disk may be gone at any time."""
 
 
 class HubContent(WorkingCopy):
@@ -173,6 +175,11 @@ class HubContent(WorkingCopy):
             path = f"exports/{asset}/{name}"
             self._outbox.note(path, path in self._tree.files and self._tree.files[path].is_file(self.home / path))
 
+    @property
+    def _ledger_grew(self) -> bool:
+        place, entry = self.home / LEDGER, self._tree.files.get(LEDGER)
+        return place.is_file() and (entry is None or entry.size != place.stat().st_size)
+
     def _note_ledger(self) -> None:
         """Take up what was appended to the ledger; the executor writes it line by line, not through `write`."""
         if (place := self.home / LEDGER).is_file():
@@ -191,7 +198,9 @@ class HubContent(WorkingCopy):
     def due(self) -> bool:
         if self._lost:
             raise self._lost
-        return bool(self._nonce) and self._now() - self._lease.heartbeat >= self.options.heartbeat
+        quiet = self._now() - self._lease.heartbeat
+        precious = quiet >= PRECIOUS and (self._outbox.holds_tasks or self._ledger_grew)
+        return bool(self._nonce) and (precious or quiet >= self.options.heartbeat)
 
     def commit(self, needed: Collection[str], *, last: bool) -> bool:
         with self._turn:

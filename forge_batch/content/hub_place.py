@@ -104,8 +104,9 @@ def _together(path: str, place: Path, theirs: bytes | None) -> bytes | None:
     """Give what a state file shall hold: what the repo says, and facts that only this disk knows; None for nothing."""
     mine = place.read_bytes() if place.is_file() else b""
     if path == LEDGER:
-        lines = (theirs or b"").splitlines(keepends=True)
-        return b"".join([*lines, *(line for line in mine.splitlines(keepends=True) if line not in lines)])
+        lines = (theirs or b"").splitlines()
+        whole = mine[: mine.rfind(b"\n") + 1].splitlines()  # a line that a crash tore off tells of nothing that happened
+        return b"".join(line + b"\n" for line in [*lines, *(line for line in whole if line not in lines)])
     if not path.startswith("state/jobs/") or not mine:
         return theirs
     try:

@@ -64,6 +64,11 @@ class Outbox:
         """Remember that an entry of cache/ was of use."""
         self._used[key] = now
 
+    @property
+    def holds_tasks(self) -> bool:
+        """Whether what GPU tasks made waits here."""
+        return any(path.startswith("cache/") for path in self.files)
+
     def has_package(self, asset: str) -> bool:
         """Tell whether a package of the asset waits here."""
         prefix = f"exports/{asset}/export_"

@@ -16,7 +16,7 @@ _OPTIONS = (
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH),
 )
 """Paeth's prediction, then runs and Huffman codes without a search for matches, of which baked maps have few: against Pillow's
-default a sixth of the time for 106 % of the bytes; level 1 with a search is slower and 127 %: benchmarks/results/png.json."""
+default a fifth of the time for 105 % of the bytes; level 1 with a search is slower and 127 %: benchmarks/results/png.json."""
 
 
 def write_png(path: Path, image: UInt[np.ndarray, "h w *c"]) -> None:

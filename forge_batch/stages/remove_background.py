@@ -34,8 +34,9 @@ class Params(StageParams):
         default="auto",
         description="auto: the picture's own alpha, else rembg, else (if allow_key) the border's colour; or one of them.",
     )
-    model: Literal["u2netp", "u2net", "isnet-general-use", "birefnet-general", "birefnet-general-lite"] = Field(
-        default="u2netp", description="Model of rembg; all of these may be used commercially."
+    model: Literal["u2netp", "u2net", "isnet-general-use", "birefnet-general", "birefnet-general-lite", "birefnet"] = Field(
+        default="u2netp",
+        description="Model of rembg, or birefnet, which is fetched on its own; all of these may be used commercially.",
     )
     allow_key: bool = Field(
         default=False, description="Let auto fall back on keying out the border's colour: right only for plain backgrounds."
@@ -78,6 +79,10 @@ class _Cutter:
     def _learned(self) -> Matter:
         from forge_batch.backends.matting import Matter
 
+        if self.matter is None and self.params.model == "birefnet":
+            from forge_batch.backends import birefnet
+
+            self.matter = Matter("birefnet", birefnet.Session.load())
         self.matter = self.matter or Matter.load(self.params.model)
         return self.matter
 
@@ -124,7 +129,10 @@ def run(context: StageContext[Params]) -> Metrics:
         warnings += [f"{path.name}: {words}" for words in matting.suspicions(alpha)]
     model = None
     if cutter.matter is not None and "rembg" in methods.values():
-        facts = matting.info(cutter.matter.model)
+        from forge_batch.backends import birefnet
+
+        name = cutter.matter.model
+        facts = birefnet.info() if name == "birefnet" else matting.info(name)
         model = {"name": facts.name, "licence": facts.licence}
     save_arrays(context.out(CUTOUTS), cutouts, {"methods": methods, "cameras": _cameras(context, cutouts), "model": model})
     coverage = {view: round(float((image[..., 3] >= matting.COVERED).mean()), 4) for view, image in cutouts.items()}
@@ -156,6 +164,14 @@ def _cameras(context: StageContext[Params], cutouts: dict[str, np.ndarray]) -> d
     return {view: camera.to_json() for view, camera in cameras.items()}
 
 
+def _revision(params: Params) -> str:
+    if params.model != "birefnet":
+        return ""
+    from forge_batch.backends import birefnet
+
+    return birefnet.info().revision
+
+
 stage = Stage(
     name="remove_background",
     group="generation",
@@ -166,4 +182,5 @@ stage = Stage(
     params=Params,
     cost=lambda params: Cost(cpu=2.0 if params.method in {"alpha", "key"} else 6.0),
     run=run,
+    revision=_revision,
 )

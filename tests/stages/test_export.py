@@ -31,6 +31,7 @@ from forge_batch.artifacts import (
     SOURCE_MESH,
     Slot,
 )
+from forge_batch.check import check
 from forge_batch.content.local import RECORD
 from forge_batch.executors.contract import TaskSpec
 from forge_batch.executors.run_task import run_task
@@ -301,6 +302,8 @@ def test_a_rig_becomes_a_skinned_mesh_beside_the_static_one(
     np.testing.assert_allclose(places["wing"], [20, 120, -45], atol=1e-4)
     skeleton = json.loads((tmp_path / "report.json").read_text())["skeleton"]
     assert skeleton["bones"] == 3
+    judged = [gate for gate in check(tmp_path / "out" / PACKAGES["ue5"].filename).gates if "SK_OddThing" in gate.note]
+    assert {gate.name: gate.result for gate in judged} == {"triangles": "pass", "size": "pass"}
     if names == "mannequin":
         assert (skeleton["matched"], skeleton["unmatched"]) == ({"root": "root", "Hips": "pelvis"}, ["wing"])
         assert "Not matched: wing" in (tmp_path / "report.html").read_text()

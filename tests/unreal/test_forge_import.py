@@ -24,7 +24,6 @@ from tests import winged_box
 from tests.unreal import fake_unreal as fake
 from tests.unreal.fake_unreal import FakeUnreal
 
-pytest.importorskip("ufbx", reason="ufbx is not installed: it is in the dev group of pyproject.toml")
 PLUGIN = Path(__file__).parents[2] / "unreal" / "ForgeImport"
 sys.path.insert(0, str(PLUGIN / "Content" / "Python"))
 
