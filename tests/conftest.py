@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 
@@ -15,6 +17,7 @@ os.environ["HF_HUB_DISABLE_XET"] = "1"  # the client's own switch for Hubs witho
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="forge-tests-hub-")
 os.environ.pop("HF_TOKEN", None)
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 _hook = install_import_hook("forge_batch.ops", "beartype.beartype")
 
