@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
     def once() -> int:
         terminal = Terminal(workers)
         try:
-            executor = choose_executor(options.executor, workers, content.root, load_project(content.root), found.access)
+            executor = choose_executor(options.executor, workers, content.home, load_project(content.root), found.access)
             report = run(content, executor, terminal, asset=options.asset, retry=options.retry)
         finally:
             terminal.close()
