@@ -449,7 +449,7 @@ def _check(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from forge_batch.doctor import diagnose, doctor_json, doctor_text
 
-    checks = diagnose(options.content, online=not options.offline)
+    checks = diagnose(_root(options), online=not options.offline)
     document = doctor_json(checks)
     _print_json(document) if options.json else print(doctor_text(checks))
     return FINE if document["ok"] else FAILED
