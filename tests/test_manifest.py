@@ -210,8 +210,8 @@ def test_the_schema_and_the_loader_agree() -> None:
         try:
             parse_manifest(json.dumps(document), file="crate.yaml")
             taken = True
-        except ManifestError as error:  # a licence depends on where the project is, which no schema knows
-            taken = all(problem.code == "licence" for problem in error.problems if problem.severity == "error")
+        except ManifestError:
+            taken = False
         verdicts[taken] += 1
         assert taken == VALIDATOR.is_valid(document)
 

@@ -4,8 +4,8 @@ One adapter for its shape models: `mv` where there are several views, 2.1 or 2.0
 from the views, or from TRELLIS.2's texture model where the manifest says `texture_with: trellis2`. Their own painter is not
 used: it throws UVs away and gives no normal map.
 
-The licence does not hold in the EU, the UK and South Korea; a project there, or one that does not say where it is, is refused
-when its manifest is read (advice.py).
+The licence does not hold in the EU, the UK and South Korea: in a project there, or one that does not say where it is, it is
+warned of and never run (advice.py).
 """
 
 from __future__ import annotations

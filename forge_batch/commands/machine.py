@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forge_batch.commands.contract import FAILED, FINE, USAGE, Add, complain, content_option, json_option, print_json
+from forge_batch.commands.contract import FAILED, FINE, USAGE, Add, complain, content_option, json_option, print_json, root_of
 
 
 def add_machine_commands(add: Add) -> None:
@@ -33,7 +33,7 @@ def add_machine_commands(add: Add) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     from forge_batch.doctor import diagnose, doctor_json, doctor_text
 
-    checks = diagnose(options.content, online=not options.offline)
+    checks = diagnose(root_of(options), online=not options.offline)
     document = doctor_json(checks)
     print_json(document) if options.json else print(doctor_text(checks))
     return FINE if document["ok"] else FAILED
