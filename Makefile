@@ -56,6 +56,7 @@ locks: .venv/build
 	$(LOCK) --no-deps requirements/models.in -o requirements/models.txt
 	$(LOCK) pyproject.toml --extra matting --extra hub -o requirements/run.txt
 	$(LOCK) pyproject.toml --extra matting --extra hub --group dev -o requirements/dev.txt
+	$(LOCK) --no-deps -c requirements/dev.txt requirements/learned.in -o requirements/learned.txt
 
 clean:
 	rm -rf .venv .cache work state exports cache
