@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from forge_batch.commands.contract import FAILED, FINE, Add, content_option, json_option, print_json
+from forge_batch.commands.contract import FAILED, FINE, Add, content_option, json_option, print_json, root_of
 
 
 def add_package_commands(add: Add) -> None:
@@ -55,6 +55,6 @@ def _check(options: argparse.Namespace) -> int:
 def _render(options: argparse.Namespace) -> int:
     from forge_batch.render_package import render_package
 
-    for path in render_package(options.package, options.content, options.out, options.frames, options.size):
+    for path in render_package(options.package, root_of(options), options.out, options.frames, options.size):
         print(path)
     return FINE
