@@ -369,7 +369,7 @@ def test_a_manifest_may_move_a_limit(sound: Asset, tmp_path: Path) -> None:
 
 def test_an_unknown_limit_is_refused() -> None:
     """A misspelt gate is an error that lists the gates."""
-    with pytest.raises(ValidationError, match='no gate "watertigth"; did you mean "watertight"[?] gates: budget, watertight'):
+    with pytest.raises(ValidationError, match=r'no gate "watertigth"; did you mean "watertight"[?] gates: budget, watertight'):
         Params(limits={"watertigth": 3})
 
 
