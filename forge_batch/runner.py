@@ -16,7 +16,7 @@ from forge_batch.artifacts import MANIFEST, PREVIEW
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
 from forge_batch.estimate import Estimator
-from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec
+from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec, WindowEdge
 from forge_batch.intake import Intake, take_in
 from forge_batch.jobs import ATTEMPTS, Failure
 from forge_batch.manifest import name_fault
@@ -88,6 +88,8 @@ def _work_off(
                         names.append(event.asset)
                     else:
                         yield _closed(content, batch[event.asset])
+                if isinstance(event, WindowEdge):
+                    content.mark()
                 if content.due:
                     _hand_over(content, take_in(content.root), batch, last=False)
         for name in sorted(chains):  # what waits for a GPU or for its allowance

@@ -19,6 +19,7 @@ from forge_batch.content.hub_client import HubClient, within
 from forge_batch.content.hub_options import Patience
 from forge_batch.content.open import open_content
 from forge_batch.errors import ContentError
+from forge_batch.executors.contract import WindowEdge
 from forge_batch.image_sets import VIEWS
 from forge_batch.intake import take_in
 from forge_batch.jobs import Failure
@@ -378,6 +379,42 @@ def test_what_cost_gpu_seconds_is_soon_in_the_repo(hub: HubServer, tmp_path: Pat
     executor = FakeExecutor()
     assert states(go(on_clock(hub, tmp_path / "disk", clock), executor)) == {"crate": "done"}
     assert ("crate", "generate") not in executor.ran
+    assert_sound(repo)
+
+
+def test_each_window_begins_and_ends_with_a_commit(hub: HubServer, tmp_path: Path) -> None:
+    """Where the floor between commits allows it, the edges of GPU windows are commits; where not, one follows later."""
+    repo = repo_with(hub, tmp_path, "crate", "lamp")
+
+    class Windows(FakeExecutor):
+        def run(self, chains):  # type: ignore[no-untyped-def]
+            for chain in chains:
+                yield WindowEdge(begins=True)
+                yield from super().run([chain])
+                yield WindowEdge(begins=False)
+
+    go(opened(hub, tmp_path / "disk", commit_floor=0.0), Windows())
+    titles = [commit.title.split()[1] for commit in repo.commits[2:]]
+    assert titles == ["begin", "results", "results", "results", "results", "finish"]
+    by_files = [commit for commit in repo.commits if "exports/crate/export_Crate_UE5.zip" in commit.files]
+    assert "exports/lamp/export_Lamp_UE5.zip" not in by_files[0].files
+    assert_sound(repo)
+
+
+def test_windows_keep_the_floor_between_commits(hub: HubServer, tmp_path: Path) -> None:
+    """Windows that follow each other faster than the floor share a commit."""
+    repo = repo_with(hub, tmp_path, "crate", "lamp")
+
+    class Windows(FakeExecutor):
+        def run(self, chains):  # type: ignore[no-untyped-def]
+            for chain in chains:
+                yield WindowEdge(begins=True)
+                yield from super().run([chain])
+                yield WindowEdge(begins=False)
+
+    content = on_clock(hub, tmp_path / "disk", Clock(), commit_floor=20.0)
+    go(content, Windows())
+    assert [commit.title.split()[1] for commit in repo.commits[2:]] == ["begin", "finish"]
     assert_sound(repo)
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge_batch.estimate import Seconds
-from forge_batch.executors.contract import Chain, Event, Finished, TaskSpec, Waits
+from forge_batch.executors.contract import Chain, Event, Finished, TaskSpec, Waits, WindowEdge
 from forge_batch.executors.gpu_window import Refusal, Refused, Started, WindowTask, run_window
 from forge_batch.executors.local import LocalGpu
 from forge_batch.executors.windowed import KILLS, WindowedExecutor
@@ -97,6 +97,20 @@ def test_runs_of_several_assets_share_a_window(tmp_path: Path) -> None:
     assert [window.assets for window in gpu.windows] == [("a", "b"), ("a", "b")]
     kinds = [entry.kind for entry in ledger.entries()]
     assert kinds == ["reserve", "settle"] * 2
+    assert [event.begins for event in events if isinstance(event, WindowEdge)] == [True, False] * 2
+
+
+def test_a_window_is_told_of_before_it_begins(tmp_path: Path) -> None:
+    """When its beginning is told, its seconds stand in the ledger and the GPU has not been asked yet; its end is settled."""
+    gpu = FakeGpu()
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    executor = WindowedExecutor(2, gpu, Budget(SEED, ledger), Seconds(1, 2), lambda: NOW, stay=timedelta(0))
+    seen = [
+        (event.begins, len(gpu.windows), [entry.kind for entry in ledger.entries()])
+        for event in executor.run([gpu_chain("a", tmp_path, ["generate"])])
+        if isinstance(event, WindowEdge)
+    ]
+    assert seen == [(True, 0, ["reserve"]), (False, 1, ["reserve", "settle"])]
 
 
 def test_what_does_not_fit_waits_and_says_so(tmp_path: Path) -> None:
@@ -126,7 +140,7 @@ def test_a_wait_ends_the_run_with_the_reason(tmp_path: Path) -> None:
     gpu = FakeGpu([(0, Refusal("wait", "the allowance is spent", until))])
     gpu.open = lambda window, tasks: _refuse(Refusal("wait", "the allowance is spent", until))  # type: ignore[method-assign]
     events, ledger = run(gpu, [gpu_chain("a", tmp_path, ["generate"])], tmp_path)
-    assert events == [Waits("the allowance is spent", until)]
+    assert [event for event in events if not isinstance(event, WindowEdge)] == [Waits("the allowance is spent", until)]
     assert [entry.seconds for entry in ledger.entries()][-1] == 0.0
 
 

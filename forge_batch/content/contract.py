@@ -36,6 +36,10 @@ class ContentRepo(Protocol):
         """
         ...
 
+    def mark(self) -> None:
+        """Hear that a GPU window begins or has ended: a commit is due as soon as the floor between commits allows it."""
+        ...
+
     @property
     def due(self) -> bool:
         """Whether it is time to commit in the middle of a run; ContentError if another runner has taken over."""

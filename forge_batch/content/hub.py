@@ -56,6 +56,7 @@ class HubContent(WorkingCopy):
         self._nonce = ""
         self._lost: ContentError | None = None
         self._planned = self._settled = ""
+        self._marked = False
 
     @property
     def unseen(self) -> bool:
@@ -194,10 +195,15 @@ class HubContent(WorkingCopy):
 
     # -- up ------------------------------------------------------------------------------------------------------------
 
+    def mark(self) -> None:
+        self._marked = bool(self._nonce)
+
     @property
     def due(self) -> bool:
         if self._lost:
             raise self._lost
+        if self._marked and self._wait(self._spare) < 1:
+            return True
         quiet = self._now() - self._lease.heartbeat
         precious = quiet >= PRECIOUS and (self._outbox.holds_tasks or self._ledger_grew)
         return bool(self._nonce) and (precious or quiet >= self.options.heartbeat)
@@ -221,6 +227,7 @@ class HubContent(WorkingCopy):
                     self._pause(race)
                     continue
                 self._nonce = "" if last else self._nonce
+                self._marked = False
                 return True
             raise self._too_fast()
 
@@ -243,7 +250,7 @@ class HubContent(WorkingCopy):
         self._check_mine()
         outbox.operations.update(self.client.upload(outbox.not_uploaded()))
         for batch in outbox.batches():
-            self._sleep(self._lease.wait(self._now(), self.options.commit_floor, self.options.commits_per_hour, spare))
+            self._sleep(self._wait(spare))
             lease, stamped = self._stamped(batch, final if batch.last else working)
             adds = [outbox.operations[path] for path in batch.paths if path not in stamped]
             gone = [f"{folder}/" for folder in batch.folders_gone]
@@ -259,6 +266,10 @@ class HubContent(WorkingCopy):
             replace_file(self.home / leases.PATH, stamped[leases.PATH])
             outbox.done(batch)
             self._save_tree()
+
+    def _wait(self, spare: int = 0) -> float:
+        """Give the seconds until the next commit may come."""
+        return self._lease.wait(self._now(), self.options.commit_floor, self.options.commits_per_hour, spare)
 
     def _stamped(self, batch: Batch, wish: Lease) -> tuple[Lease, dict[str, bytes]]:
         """Give the lease as it will stand in the repo, and the files that speak of it: never equal to any before."""

@@ -109,7 +109,14 @@ class Waits:
     until: datetime | None = None
 
 
-Event = Progress | Finished | Waits
+@dataclass(frozen=True)
+class WindowEdge:
+    """Tell that a GPU window is about to begin, its seconds reserved, or has ended and is settled."""
+
+    begins: bool
+
+
+Event = Progress | Finished | Waits | WindowEdge
 
 
 class Executor(Protocol):

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 
 from forge_batch.errors import ContentError
 from forge_batch.estimate import NOTHING, Seconds
-from forge_batch.executors.contract import Chain, Event, Executor, Finished, Progress, TaskSpec, Waits
+from forge_batch.executors.contract import Chain, Event, Executor, Finished, Progress, TaskSpec, Waits, WindowEdge
 from forge_batch.executors.gpu_window import Gpu, Refusal, Refused, Started, WindowTask, window_tasks
 from forge_batch.executors.local import LocalPool
 from forge_batch.jobs import Failure, TaskRecord
@@ -128,7 +128,9 @@ class _Run:
         try:
             while True:
                 self._start_cpu_work()
-                self._open_window()
+                if self._reserve_window():
+                    yield WindowEdge(begins=True)  # the reservation can be put in a safe place before a second is spent
+                    self._open_window()
                 if self.blocked and self.blocked is not told:
                     told = self.blocked
                     yield Waits(told.reason, told.until)
@@ -150,21 +152,25 @@ class _Run:
                 asset.at_work.update(spec.key for spec in segment)
                 self.pool.add(replace(asset.chain, tasks=tuple(segment)))
 
-    def _open_window(self) -> None:
-        """Pack, reserve and open the next window, if there is work for one and nothing forbids it."""
+    def _reserve_window(self) -> bool:
+        """Pack and reserve the next window, if there is work for one and nothing forbids it."""
         now = self.settings.clock()
         if self.blocked and (self.blocked.until is None or now < self.blocked.until):
-            return
+            return False
         plans = [plan for asset in self.assets.values() if (plan := asset.next_run(now))]
         if self.session or not plans:
-            return
+            return False
         self.blocked = None
         try:
             self.session = self._reserve(plans, now)
         except ContentError as error:
             self.blocked = Refusal("alarm", str(error))
-        if self.session is None:
-            return
+        return self.session is not None
+
+    def _open_window(self) -> None:
+        """Start the thread that follows the window."""
+        assert self.session is not None
+        self.session.since = time.monotonic()
         window = self.session.window
         tasks = window_tasks(window, self.specs)
         for task in tasks:
@@ -215,6 +221,7 @@ class _Run:
         else:
             self._settle(session, news)
             self.session = None
+            yield WindowEdge(begins=False)
             if news is not None:
                 yield from self._react(news, session)
 
