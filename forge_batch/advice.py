@@ -33,14 +33,30 @@ def advise(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> 
 
 
 def licence_advice(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> list[Problem]:
-    """Warn of a generator whose licence does not allow what forge.yaml says the project does; it will not be run."""
+    """Warn of what has a licence that does not allow what forge.yaml says the project does; it will not be run."""
+    found = _raster_advice(manifest, project, place_of)
     info = CATALOG[manifest["generate"]["backend"]]
     fault = licence_fault(info, project)
     if not fault:
-        return []
+        return found
     others = [other.name for other in CATALOG.values() if not licence_fault(other, project)]
     hint = f"write {' or '.join(others)}, or correct project: in forge.yaml"
-    return [place_of("generate.backend").problem("generate.backend", LICENCE, fault, hint, "warning")]
+    return [place_of("generate.backend").problem("generate.backend", LICENCE, fault, hint, "warning"), *found]
+
+
+def rasterised_by_nvdiffrast(manifest: Mapping[str, Any]) -> list[str]:
+    """Name the bakes of a resolved manifest that use nvdiffrast, which is for research and evaluation only."""
+    bakes = (name for name in manifest if name.startswith("bake_"))
+    return [name for name in bakes if manifest[name]["enabled"] and manifest[name]["raster"] == "nvdiffrast"]
+
+
+def _raster_advice(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> list[Problem]:
+    if not project.commercial:
+        return []
+    fault = "nvdiffrast is licensed for research and evaluation only, and forge.yaml says commercial: true"
+    hint = "write own, which gives the same coverage, or correct project: in forge.yaml"
+    fields = [f"{name}.raster" for name in rasterised_by_nvdiffrast(manifest)]
+    return [place_of(field).problem(field, LICENCE, fault, hint, "warning") for field in fields]
 
 
 def licence_fault(info: BackendInfo, project: Project) -> str:

@@ -36,6 +36,17 @@ def test_a_licence_that_does_not_hold_where_the_project_is_is_warned_of(tmp_path
     )
 
 
+def test_a_rasteriser_for_research_is_no_part_of_a_commercial_project(tmp_path: Path) -> None:
+    """A bake that names nvdiffrast is warned of, at its word; a project that sells nothing may use it."""
+    text = "bake_normal: {raster: nvdiffrast}\n"
+    (line,) = warnings(text, tmp_path, "project: {commercial: true}\n")
+    assert line == (
+        "crate.yaml:3:23: warning: bake_normal.raster: nvdiffrast is licensed for research and evaluation only, and forge.yaml "
+        "says commercial: true; write own, which gives the same coverage, or correct project: in forge.yaml"
+    )
+    assert warnings(text, tmp_path, "project: {commercial: false}\n") == []
+
+
 @pytest.mark.parametrize(
     ("backend", "project", "count"),
     [

@@ -92,7 +92,7 @@ def occlusion_map(
     """
     values = np.empty(len(buffer.hit), np.uint8)
     reach = distance * buffer.mesh.diagonal
-    pattern = _hammersley(rays)
+    pattern = hammersley(rays)
     step = np.float32(1e-5 * buffer.mesh.diagonal)
 
     def run(part: slice) -> None:
@@ -121,7 +121,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("nx,nx->n", a, b))
 
 
-def _hammersley(count: int) -> Float32[np.ndarray, "n 2"]:
+def hammersley(count: int) -> Float32[np.ndarray, "n 2"]:
     """Give n evenly spread points of the unit square: (i + 0.5) / n and the bits of i mirrored at the point."""
     index = np.arange(count, dtype=np.uint64)
     mirrored = np.zeros(count)

@@ -1,48 +1,62 @@
-"""Open the G-buffer of a mesh file and a source file; the last one is kept, as the four bakes come one after another."""
+"""Open the baker of a mesh file and a source file; the last one is kept, as the four bakes come one after another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from forge_batch.ops.gbuffer import MISS, NEAREST, GBuffer, gbuffer
+from forge_batch.ops.baker import Baker, make_baker
+from forge_batch.ops.gbuffer import MISS, NEAREST
+from forge_batch.ops.gpu_raster import Raster
 from forge_batch.ops.mesh import load_mesh, load_meta
 from forge_batch.ops.source import load_source
 
-_Key = tuple[tuple[str, int, int], tuple[str, int, int], float]
+_Key = tuple[tuple[str, int, int], tuple[str, int, int], float, Raster]
 
 _lock = Lock()
-_last: dict[_Key, GBuffer] = {}
+_last: dict[_Key, Baker] = {}
 
 
-def open_gbuffer(mesh_path: Path, source_path: Path, cage: float, progress: Callable[[float], None] | None = None) -> GBuffer:
-    """Give the G-buffer for a MESH and a SOURCE_MESH file at the texture size that `unwrap` wrote into the former.
+@runtime_checkable
+class Wish(Protocol):
+    """Be what a manifest says to a bake: see bake_params."""
 
-    One buffer stays in memory (150 MB at 2048, four times that at 4096) until another is asked for; a file that was written
+    @property
+    def cage(self) -> float: ...
+    @property
+    def raster(self) -> Raster: ...
+
+
+def open_baker(mesh_path: Path, source_path: Path, wish: Wish, progress: Callable[[float], None] | None = None) -> Baker:
+    """Give the baker of a MESH and a SOURCE_MESH file at the texture size that `unwrap` wrote into the former.
+
+    One stays in memory (150 MB at 2048, four times that at 4096) until another is asked for; a file that was written
     anew counts as another. Any bake can be run alone: it makes what is not there.
 
     Raises:
-        StageError: No texel is covered, or none finds the source (see gbuffer).
+        StageError: No texel is covered, or none finds the source (see baker.make_baker).
+        BackendUnavailable: nvdiffrast is asked for and not there.
     """
-    key = (_identity(mesh_path), _identity(source_path), cage)
+    key = (_identity(mesh_path), _identity(source_path), wish.cage, wish.raster)
     with _lock:
         if key not in _last:
             _last.clear()
             size = int(load_meta(mesh_path)["texture_size"])
-            _last[key] = gbuffer(load_mesh(mesh_path), load_source(source_path), size, cage, progress)
+            _last[key] = make_baker(load_mesh(mesh_path), load_source(source_path), size, wish.cage, wish.raster, progress)
         return _last[key]
 
 
-def describe(buffer: GBuffer) -> dict[str, Any]:
-    """Say how well mesh and source met: JSON values for a stage's metrics."""
+def describe(baker: Baker) -> dict[str, Any]:
+    """Say how well mesh and source met, and where it was baked: JSON values for a stage's metrics."""
     return {
-        "texture_size": buffer.size,
-        "covered_texels": len(buffer.texel),
-        "overlap_texels": buffer.overlap,
-        "miss_share": round(float((buffer.kind == MISS).mean()), 6),
-        "nearest_share": round(float((buffer.kind == NEAREST).mean()), 6),
+        "baked_on": baker.device,
+        "texture_size": baker.size,
+        "covered_texels": len(baker.texel),
+        "overlap_texels": baker.overlap,
+        "miss_share": round(float((baker.kind == MISS).mean()), 6),
+        "nearest_share": round(float((baker.kind == NEAREST).mean()), 6),
     }
 
 

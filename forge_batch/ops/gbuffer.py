@@ -21,7 +21,7 @@ from forge_batch.ops.source import Samples, SourceMesh
 MISS, RAY, NEAREST = 0, 1, 2
 """How a texel found its point of the source: not at all, by its ray, as the nearest point of the surface."""
 
-_STEP = 1e-5
+STEP = 1e-5
 """Fraction of the diagonal by which a ray starts off a surface it has just met: a hundred times what float32 loses."""
 
 
@@ -179,7 +179,7 @@ class _Search:
         self.smooth = split_vertex_normals(mesh.vertices, mesh.faces)
         a, b, c = np.moveaxis(scene.mesh.vertices[scene.mesh.faces], 1, 0)
         self.facing = np.cross(b - a, c - a)
-        self.step = _STEP * mesh.diagonal
+        self.step = STEP * mesh.diagonal
         self.face = np.full(len(texel), -1, np.int32)
         self.barycentric = np.zeros((len(texel), 3), np.float32)
         self.kind = np.zeros(len(texel), np.uint8)

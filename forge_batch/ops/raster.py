@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Int32
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
 from numba import njit
 
 from forge_batch.ops.nearest import on_triangle
@@ -45,10 +45,7 @@ def rasterize(uv: Float[np.ndarray, "v 2"], faces: Int[np.ndarray, "f 3"], size:
             they get the nearest point of the nearest face. So a bilinear read just inside a chart's rim meets only texels
             with a surface of their own, and charts thinner than a texel do not vanish.
     """
-    if not 1 <= size <= 8192:
-        raise ValueError(f"an atlas has 1 to 8192 texels on an edge, not {size}")
-    corners = uv.astype(np.float64)[faces] * size
-    snapped = np.rint(np.clip(corners, -size, 2.0 * size) * _SUBTEXELS).astype(np.int64)
+    corners, snapped = snap(uv, faces, size)
     face = np.full((size, size), -1, np.int32)
     inside = np.zeros((size, size), np.uint8)
     _fill(snapped, face, inside)
@@ -60,6 +57,20 @@ def rasterize(uv: Float[np.ndarray, "v 2"], faces: Int[np.ndarray, "f 3"], size:
     barycentric = np.zeros((size, size, 3), np.float32)
     _weigh(flat, face, barycentric)
     return Coverage(face, barycentric, centre, int(np.count_nonzero(inside > 1)))
+
+
+def snap(
+    uv: Float[np.ndarray, "v 2"], faces: Int[np.ndarray, "f 3"], size: int
+) -> tuple[Float64[np.ndarray, "f 3 2"], Int64[np.ndarray, "f 3 2"]]:
+    """Give the corners of each face in texels, and on the grid of 1/65536 texel, on which tests are exact.
+
+    Raises:
+        ValueError: The size is not 1 to 8192.
+    """
+    if not 1 <= size <= 8192:
+        raise ValueError(f"an atlas has 1 to 8192 texels on an edge, not {size}")
+    corners = uv.astype(np.float64)[faces] * size
+    return corners, np.rint(np.clip(corners, -size, 2.0 * size) * _SUBTEXELS).astype(np.int64)
 
 
 @njit(cache=True)

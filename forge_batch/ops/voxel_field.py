@@ -45,7 +45,7 @@ class VoxelField:
         part = (place - low).astype(np.float32)
         total = np.zeros(len(points), np.float32)
         result = np.zeros((len(points), 5), np.float32)
-        keys, order = self._sorted
+        keys, order = self.sorted_keys
         for corner in _CORNERS:
             weight = np.where(corner, part, 1 - part).prod(axis=1)
             at = low + corner
@@ -66,7 +66,8 @@ class VoxelField:
         return replace(self, frame=self.frame @ np.linalg.inv(matrix))
 
     @cached_property
-    def _sorted(self) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    def sorted_keys(self) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+        """One number for each voxel, x, y, z of 16 bits each, ascending, and which voxel has it."""
         key = _key(self.coordinates.astype(np.int64))
         order = np.argsort(key, kind="stable")
         return key[order], order

@@ -5,18 +5,13 @@ After unwrap, whose UVs it fills; before pack_channels, which puts both into the
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from forge_batch.artifacts import MESH, METALLIC_MAP, ROUGHNESS_MAP, SOURCE_MESH
-from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
+from forge_batch.bake_params import BakeParams
+from forge_batch.stage import Cost, Metrics, Stage, StageContext
 
 
-class Params(Switchable):
-    """Say how far the bake looks for the source."""
-
-    cage: float = Field(
-        default=0.02, gt=0, le=0.2, description="How far rays reach in and out of the mesh, as a fraction of its diagonal."
-    )
+class Params(BakeParams):
+    """Say how far the bake looks for the source, and who rasterises."""
 
 
 def run(context: StageContext[Params]) -> Metrics:
@@ -24,19 +19,19 @@ def run(context: StageContext[Params]) -> Metrics:
 
     Raises:
         StageError: The source is nowhere near the mesh.
+        BackendUnavailable: nvdiffrast is asked for and not there.
     """
-    from forge_batch.ops.bake import material_maps
-    from forge_batch.ops.bake_files import describe, open_gbuffer
+    from forge_batch.ops.bake_files import describe, open_baker
     from forge_batch.ops.image_file import write_png
 
-    buffer = open_gbuffer(
-        context.path(MESH), context.path(SOURCE_MESH), context.params.cage, lambda done: context.progress(0.8 * done, "rays")
+    baker = open_baker(
+        context.path(MESH), context.path(SOURCE_MESH), context.params, lambda done: context.progress(0.8 * done, "rays")
     )
     context.progress(0.8, "materials")
-    maps = material_maps(buffer)
+    maps = baker.material_maps()
     write_png(context.out(METALLIC_MAP), maps.metallic)
     write_png(context.out(ROUGHNESS_MAP), maps.roughness)
-    return describe(buffer)
+    return describe(baker)
 
 
 stage = Stage(

@@ -9,15 +9,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from forge_batch.artifacts import MESH, OCCLUSION_MAP, SOURCE_MESH
-from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
+from forge_batch.bake_params import BakeParams
+from forge_batch.stage import Cost, Metrics, Stage, StageContext
 
 
-class Params(Switchable):
-    """Say how many rays look at the sky, and how far."""
+class Params(BakeParams):
+    """Say how many rays look at the sky, how far, and where the source is looked for."""
 
-    cage: float = Field(
-        default=0.02, gt=0, le=0.2, description="How far rays reach in and out of the mesh, as a fraction of its diagonal."
-    )
     rays: int = Field(default=64, ge=1, le=4096, description="Rays a texel; noise falls with their number.")
     distance: float = Field(
         default=0.5, gt=0, le=10, description="What is farther than this fraction of the diagonal does not darken."
@@ -29,18 +27,16 @@ def run(context: StageContext[Params]) -> Metrics:
 
     Raises:
         StageError: The source is nowhere near the mesh.
+        BackendUnavailable: nvdiffrast is asked for and not there.
     """
-    from forge_batch.ops.bake import occlusion_map
-    from forge_batch.ops.bake_files import describe, open_gbuffer
+    from forge_batch.ops.bake_files import describe, open_baker
     from forge_batch.ops.image_file import write_png
 
     params = context.params
-    buffer = open_gbuffer(
-        context.path(MESH), context.path(SOURCE_MESH), params.cage, lambda done: context.progress(0.1 * done, "rays")
-    )
-    image = occlusion_map(buffer, params.rays, params.distance, lambda done: context.progress(0.1 + 0.85 * done, "sky"))
+    baker = open_baker(context.path(MESH), context.path(SOURCE_MESH), params, lambda done: context.progress(0.1 * done, "rays"))
+    image = baker.occlusion_map(params.rays, params.distance, lambda done: context.progress(0.1 + 0.85 * done, "sky"))
     write_png(context.out(OCCLUSION_MAP), image)
-    return {**describe(buffer), "mean": round(float(image.ravel()[buffer.texel].mean()) / 255, 6)}
+    return {**describe(baker), "mean": round(float(image.ravel()[baker.texel].mean()) / 255, 6)}
 
 
 stage = Stage(

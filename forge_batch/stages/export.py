@@ -164,6 +164,15 @@ def _json(document: dict[str, Any]) -> bytes:
     return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
 
 
+def _by_nvdiffrast(manifest: bytes) -> list[str]:
+    """Name the bakes that used a rasteriser for research and evaluation only."""
+    import yaml
+
+    stages = yaml.safe_load(manifest)
+    bakes = {name: params for name, params in stages.items() if name.startswith("bake_")}
+    return [name for name, params in bakes.items() if params["enabled"] and params["raster"] == "nvdiffrast"]
+
+
 def run(context: StageContext[Params]) -> Metrics:
     """Write a zip for each engine, the preview beside them, and the report of the first."""
     from forge_batch.gates import Gate
@@ -180,7 +189,7 @@ def run(context: StageContext[Params]) -> Metrics:
     manifest = context.path(MANIFEST).read_bytes()
     licence = context.images["license"].read_text(encoding="utf-8", errors="replace") if "license" in context.images else None
     papers = {
-        "LICENSES.txt": licences_text(context.asset, source, cutouts, licence).encode(),
+        "LICENSES.txt": licences_text(context.asset, source, cutouts, licence, _by_nvdiffrast(manifest)).encode(),
         "manifest.yaml": manifest,
     }
     engines = [ENGINES[name] for name in context.params.engines]

@@ -46,6 +46,13 @@ def test_licences_say_when_the_images_have_none() -> None:
     assert "Matting model" not in text
 
 
+def test_licences_say_where_a_rasteriser_for_research_took_part() -> None:
+    """The line stands there only where a bake used it."""
+    cutouts = {"methods": {"front": "alpha"}, "model": None}
+    assert "research and evaluation only (bake_normal)" in licences_text("crate", FREE, cutouts, None, ["bake_normal"])
+    assert "nvdiffrast" not in licences_text("crate", FREE, cutouts, None)
+
+
 def test_a_zip_depends_on_its_content_alone(tmp_path: Path) -> None:
     """The order files come in and the time do not matter; names are sorted and dates are 1980-01-01."""
     files = {"b.txt": b"two" * 100, "a.png": b"one" * 100}
