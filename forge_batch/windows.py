@@ -36,7 +36,12 @@ and a task that is cut off is lost. Three times its p90 is beyond the tail of an
 OVERHEAD = 0.04
 """Share of a window's seconds that starts and loads may take before it pays to wait for more work."""
 
-ORDER = {stage.name: number for number, stage in enumerate(STAGES)}
+ORDER = {
+    stage.name: next(number for number, other in enumerate(STAGES) if other.inputs == stage.inputs and other.device == "gpu")
+    for stage in STAGES
+    if stage.device == "gpu"
+}
+"""Places in a window; stages that read the same share one: the bakes of an asset use the scene that the first builds."""
 
 
 @dataclass(frozen=True)

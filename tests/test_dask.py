@@ -5,6 +5,8 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import pytest
 from distributed import Client, LocalCluster
 
 from forge_batch.content.local import LocalContent
+from forge_batch.estimate import NOTHING
 from forge_batch.executors.contract import Chain, Finished, TaskSpec
-from forge_batch.executors.dask import DaskExecutor
+from forge_batch.executors.dask import SKIPPED, DaskExecutor, entries, on_worker
 from forge_batch.runner import run
+from forge_batch.windows import GpuPlan, GpuTask
 from tests.fakes import LEAST, Recorder, content_folder, picture
 
 SMALL = LEAST + (
@@ -70,6 +74,31 @@ def test_both_gpus_work_at_the_same_time(client: Client, tmp_path: Path) -> None
     thread.join()
     assert [event.record.state for event in events if isinstance(event, Finished)] == ["done"] * 2
     assert [1, 1] in seen
+
+
+def test_the_bakes_of_an_asset_go_to_one_worker() -> None:
+    """GPU tasks that are ready together are one entry; what comes before and after them is on its own."""
+    stages = [("generate", "gpu"), ("unwrap", "cpu"), ("bake_normal", "gpu"), ("bake_occlusion", "gpu"), ("export", "cpu")]
+    specs = tuple(TaskSpec("a", name, {}, 0, name, {}, {}, Path(), device) for name, device in stages)
+    runs = tuple(
+        tuple(GpuTask("a", name, name, "", NOTHING) for name in run)
+        for run in (["generate"], ["bake_normal", "bake_occlusion"])
+    )
+    chain = Chain("a", specs, 1.0, GpuPlan("a", runs, datetime(2026, 1, 1, tzinfo=UTC)))
+    together = [[spec.stage for spec in entry] for entry in entries(chain)]
+    assert together == [["generate"], ["unwrap"], ["bake_normal", "bake_occlusion"], ["export"]]
+    assert [len(entry) for entry in entries(replace(chain, gpu=None))] == [1] * 5
+
+
+def test_within_an_entry_a_failure_stops_what_reads_from_it(client: Client, tmp_path: Path) -> None:
+    """Of two tasks ready together one fails: the other is done and told of, once each."""
+    bad, good = cut_out(tmp_path, "bad", params={"method": "no such method"}), cut_out(tmp_path, "good")
+    after = TaskSpec("bad", "repair", {}, 0, "after", {"mesh": "key-bad/mesh.npz"}, {}, tmp_path / "work")
+    records = client.submit(on_worker, (bad, after, good), [], pure=False).result()
+    assert [(record.key, record.state) for record in records] == [
+        ("key-bad", "failed"), ("after", "failed"), ("key-good", "done"),
+    ]  # fmt: skip
+    assert records[1].failure.code == SKIPPED
 
 
 def test_a_killed_worker_costs_its_task_nothing(client: Client, tmp_path: Path) -> None:

@@ -303,6 +303,14 @@ def test_a_forecast_gives_every_run_one_turn_in_order(plans: list[GpuPlan], seco
         assert len({turn.window for turn in turns}) == len(turns)
 
 
+def test_the_bakes_of_an_asset_stand_side_by_side() -> None:
+    """Two assets' four bakes each: one asset after the other, so that each scene is built once."""
+    bakes = ("bake_normal", "bake_base_color", "bake_material", "bake_occlusion")
+    plans = [asset(name, [GpuTask(name, f"{name}-{bake}", bake, "", Seconds(1, 2)) for bake in bakes]) for name in "ab"]
+    window = pack(plans, 1_000, NOW)
+    assert [task.key for task, _ in window.line] == [f"{name}-{bake}" for name in "ab" for bake in bakes]
+
+
 def test_an_empty_queue_makes_an_empty_window() -> None:
     """Nothing to do is not an error."""
     assert pack([], 100, NOW, NOTHING).tasks == ()

@@ -1,0 +1,202 @@
+"""Measure the four bakes on a GPU, and hold them against the CPU's and against nvdiffrast's coverage.
+
+    python benchmarks/gpu_bake.py --prepare DIR --data DATA     anywhere: the pairs, as the files that the bake stages read
+    python benchmarks/gpu_bake.py --pairs DIR                   on the machine with the GPU; writes results/gpu_bake.json
+
+DATA as for bake.py. `device_ms` is the time of kernels and copies on the GPU alone (CUDA events), `wall_ms` what passes from
+arrays in memory to maps in memory, `files_to_png_ms` from the two files to the bytes of all PNGs; medians of ROUNDS, warm.
+`first_call_s` is the same from files to PNG in a fresh process with the kernels compiled before, importing included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forge_batch.ops.baker import Baker, CpuBaker
+from forge_batch.ops.gbuffer import MISS, gbuffer
+from forge_batch.ops.gpu_baker import GpuBaker
+from forge_batch.ops.gpu_name import gpu_name
+from forge_batch.ops.gpu_raster import cover, start_warp
+from forge_batch.ops.image_file import encode_png
+from forge_batch.ops.mesh import Mesh, load_mesh, save_mesh
+from forge_batch.ops.raster import rasterize
+from forge_batch.ops.source import SourceMesh, load_source, save_source
+
+HERE = Path(__file__).parent
+CAGE, RAYS, DISTANCE = 0.02, 64, 0.5
+ROUNDS = 5
+CASES = {"2048": 2048, "4096": 4096, "8192": 8192}
+
+
+def prepare(folder: Path, data: Path) -> None:
+    """Write the pair of the issue: 10,000 triangles made by our own stages from 1.31 million."""
+    from benchmarks.bake import decimated_low, source_of
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        source = source_of(data, "egyptian_cat", 1_310_720, Path(scratch))
+        low = decimated_low(source, 10_000, 2048, Path(scratch))
+    save_source(folder / "source_mesh.npz", source)
+    save_mesh(folder / "mesh.npz", low, {"texture_size": 2048})
+
+
+def all_maps(baker: Baker, rays: int = RAYS) -> dict[str, np.ndarray]:
+    """Bake everything."""
+    color, material = baker.color_maps(), baker.material_maps()
+    maps = {"normal": baker.normal_map(), "base_color": color.base_color, "unseen": color.unseen}
+    maps |= {"metallic": material.metallic, "roughness": material.roughness}
+    return {**maps, "occlusion": baker.occlusion_map(rays, DISTANCE)}
+
+
+def median_ms(work: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Time some work, warm."""
+    times = []
+    for _ in range(rounds + 1):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return round(statistics.median(times[1:]) * 1000, 1)
+
+
+def device_ms(work: Callable[[], object]) -> dict[str, float]:
+    """Sum what the GPU was busy with, by kernel."""
+    wp, _ = start_warp()
+    work()
+    wp.timing_begin(cuda_filter=wp.TIMING_ALL)
+    work()
+    found: dict[str, float] = {}
+    for result in wp.timing_end():
+        name = result.name.removeprefix("forward kernel ").split("_cuda_kernel")[0]
+        found[name] = round(found.get(name, 0.0) + result.elapsed, 3)
+    return {**dict(sorted(found.items(), key=lambda item: -item[1])), "total": round(sum(found.values()), 2)}
+
+
+def from_files(folder: Path, size: int) -> int:
+    """Do all that the four stages do, from two files to the bytes of the PNGs."""
+    baker = GpuBaker(load_mesh(folder / "mesh.npz"), load_source(folder / "source_mesh.npz"), size, CAGE)
+    with ThreadPoolExecutor(6) as pool:  # OpenCV lets go of Python's lock
+        return sum(map(len, pool.map(encode_png, all_maps(baker).values())))
+
+
+def differences(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], texels: np.ndarray) -> dict[str, Any]:
+    """Compare maps on covered texels, in steps of 8 bits."""
+    found = {}
+    for name, map_ in ours.items():
+        scale = 257 if map_.dtype == np.uint16 else 1
+        a, b = (image.reshape(len(image) ** 2, -1)[texels].astype(float) / scale for image in (map_, theirs[name]))
+        away = np.abs(a - b)
+        found[name] = {"mean": round(float(away.mean()), 5), "share_above_1": round(float((away.max(axis=1) > 1).mean()), 7)}
+    return found
+
+
+def against_cpu(low: Mesh, source: SourceMesh, size: int) -> dict[str, Any]:
+    """Bake the same on the CPU of this machine, compare the maps and the time."""
+    begin, cpu_begin = time.perf_counter(), time.process_time()
+    cpu = CpuBaker(gbuffer(low, source, size, CAGE))
+    theirs = all_maps(cpu)
+    seconds = {"cpu_wall_s": round(time.perf_counter() - begin, 2), "cpu_cpu_s": round(time.process_time() - cpu_begin, 2)}
+    gpu = GpuBaker(low, source, size, CAGE)
+    same = {"texels_equal": bool(np.array_equal(gpu.texel, cpu.texel))}
+    same |= {"kind_differs_share": float((gpu.kind != cpu.kind).mean())} if same["texels_equal"] else {}
+    return {**seconds, **same, "maps": differences(all_maps(gpu), theirs, cpu.texel[cpu.kind != MISS])}
+
+
+def coverage(low: Mesh, size: int) -> dict[str, Any]:
+    """Hold our two rasters and nvdiffrast against each other: texels whose centre is covered by one and not by the other."""
+    assert low.uv is not None
+    own = cover(low, size, "own", "cuda:0")
+    cpu = rasterize(low.uv, low.faces, size, conservative=True)
+    face = own.face.numpy().reshape(size, size)
+    centre = own.centre.numpy().reshape(size, size) > 0
+    found: dict[str, Any] = {"covered_centres": int(centre.sum()), "cpu_faces_differ": int((face != cpu.face).sum())}
+    try:
+        other = cover(low, size, "nvdiffrast", "cuda:0")
+    except Exception as error:  # noqa: BLE001 - a benchmark says what it could not do
+        return {**found, "nvdiffrast": f"{type(error).__name__}: {error}"[:200]}
+    theirs = other.centre.numpy().reshape(size, size) > 0
+    differ = int((theirs != centre).sum())
+    faces = int(((other.face.numpy().reshape(size, size) != face) & theirs & centre).sum())
+    found |= {
+        "nvdiffrast_coverage_differs": differ,
+        "nvdiffrast_share": differ / int(centre.sum()),
+        "nvdiffrast_faces_differ": faces,
+    }
+    wp, _ = start_warp()
+
+    def timed(raster: Any) -> float:
+        def work() -> None:
+            cover(low, size, raster, "cuda:0")
+            wp.synchronize()
+
+        return median_ms(work)
+
+    return {**found, "own_cover_ms": timed("own"), "nvdiffrast_cover_ms": timed("nvdiffrast")}
+
+
+def case(folder: Path, size: int) -> dict[str, Any]:
+    """Measure one texture size."""
+    wp, _ = start_warp()
+    low, source = load_mesh(folder / "mesh.npz"), load_source(folder / "source_mesh.npz")
+    wp.set_mempool_release_threshold("cuda:0", 0)
+    result: dict[str, Any] = {"size": size, "low_triangles": len(low.faces), "source_triangles": len(source.mesh.faces)}
+    baker = GpuBaker(low, source, size, CAGE)
+    result["covered_texels"] = len(baker.texel)
+    del baker
+    result["device_ms"] = device_ms(lambda: all_maps(GpuBaker(low, source, size, CAGE)))
+    result["wall_ms"] = median_ms(lambda: all_maps(GpuBaker(low, source, size, CAGE)), 3)
+    result["files_to_png_ms"] = median_ms(lambda: from_files(folder, size), 3)
+    result["peak_gpu_gb"] = round(wp.get_mempool_used_mem_high("cuda:0") / 2**30, 2)
+    print(json.dumps(result), flush=True)
+    return result
+
+
+def main() -> None:
+    """Prepare, or measure and keep what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prepare", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--pairs", type=Path)
+    parser.add_argument("--first-call", action="store_true", help="only bake once from files, as a process of its own")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "gpu_bake.json")
+    options = parser.parse_args()
+    if options.prepare:
+        prepare(options.prepare, options.data)
+        return
+    if options.first_call:
+        from_files(options.pairs, 2048)
+        return
+    results: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, {gpu_name()}", "rays": RAYS}
+    command = [sys.executable, __file__, "--pairs", str(options.pairs), "--first-call"]
+    spent = []
+    for _ in range(3):  # the first compiles
+        begin = time.perf_counter()
+        subprocess.run(command, check=True)
+        spent.append(round(time.perf_counter() - begin, 2))
+    results |= {"first_call_compiling_s": spent[0], "first_call_s": spent[1:]}
+    print(spent, flush=True)
+    results["cases"] = {name: case(options.pairs, size) for name, size in CASES.items()}
+    low, source = load_mesh(options.pairs / "mesh.npz"), load_source(options.pairs / "source_mesh.npz")
+    results["coverage"] = {name: coverage(low, size) for name, size in list(CASES.items())[:2]}
+    print(json.dumps(results["coverage"]), flush=True)
+    options.out.write_text(json.dumps(results, indent=1) + "\n")
+    results["against_cpu"] = against_cpu(low, source, 2048)
+    print(json.dumps(results["against_cpu"]), flush=True)
+    options.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
