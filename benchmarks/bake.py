@@ -27,7 +27,8 @@ import numpy as np
 import trimesh
 
 from forge_batch.ops.bake import color_maps, material_maps, normal_map, occlusion_map
-from forge_batch.ops.gbuffer import RAY, GBuffer, gbuffer
+from forge_batch.ops.baker import RAY
+from forge_batch.ops.gbuffer import GBuffer, gbuffer
 from forge_batch.ops.image_file import write_png
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals, weld_index

@@ -26,8 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from forge_batch.ops.baker import Baker, CpuBaker
-from forge_batch.ops.gbuffer import MISS, gbuffer
+from forge_batch.ops.bake import CpuBaker
+from forge_batch.ops.baker import MISS, Baker
+from forge_batch.ops.gbuffer import gbuffer
 from forge_batch.ops.gpu_baker import GpuBaker
 from forge_batch.ops.gpu_name import gpu_name
 from forge_batch.ops.gpu_raster import cover, start_warp

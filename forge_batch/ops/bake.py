@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, no_type_check
+from dataclasses import dataclass
+from typing import Any, no_type_check
 
 import numpy as np
-from jaxtyping import Float32, UInt8, UInt16
+from jaxtyping import Int32, UInt8, UInt16
 from numba import njit
 
+from forge_batch.ops.baker import ColorMaps, MaterialMaps
 from forge_batch.ops.gbuffer import GBuffer
+from forge_batch.ops.hemisphere import hammersley
 from forge_batch.ops.padding import spread
 from forge_batch.ops.rays import RAYS_AT_ONCE, in_threads
 from forge_batch.ops.source import linear_to_srgb
-
-
-class ColorMaps(NamedTuple):
-    """Be base colour (s, s, 3) in sRGB and `unseen` (s, s), 255 where no input image saw the surface."""
-
-    base_color: UInt8[np.ndarray, "s s 3"]
-    unseen: UInt8[np.ndarray, "s s"]
-
-
-class MaterialMaps(NamedTuple):
-    """Be metallic and roughness, linear."""
-
-    metallic: UInt8[np.ndarray, "s s"]
-    roughness: UInt8[np.ndarray, "s s"]
 
 
 def normal_map(buffer: GBuffer) -> UInt16[np.ndarray, "s s 3"]:
@@ -106,6 +95,48 @@ def occlusion_map(
     return _atlas(buffer, values)
 
 
+@dataclass(frozen=True)
+class CpuBaker:
+    """Bake from a G-buffer in memory."""
+
+    buffer: GBuffer
+    device: str = "cpu"
+
+    @property
+    def size(self) -> int:
+        return self.buffer.size
+
+    @property
+    def overlap(self) -> int:
+        return self.buffer.overlap
+
+    @property
+    def texel(self) -> Int32[np.ndarray, " t"]:
+        return self.buffer.texel
+
+    @property
+    def kind(self) -> UInt8[np.ndarray, " t"]:
+        return self.buffer.kind
+
+    def normal_map(self) -> UInt16[np.ndarray, "s s 3"]:
+        """See normal_map."""
+        return normal_map(self.buffer)
+
+    def color_maps(self) -> ColorMaps:
+        """See color_maps."""
+        return color_maps(self.buffer)
+
+    def material_maps(self) -> MaterialMaps:
+        """See material_maps."""
+        return material_maps(self.buffer)
+
+    def occlusion_map(
+        self, rays: int, distance: float, progress: Callable[[float], None] | None = None
+    ) -> UInt8[np.ndarray, "s s"]:
+        """See occlusion_map."""
+        return occlusion_map(self.buffer, rays, distance, progress)
+
+
 def _atlas(buffer: GBuffer, values: np.ndarray) -> np.ndarray:
     """Put the values of the texels that found the source into an atlas and fill the rest."""
     atlas = np.zeros((buffer.size * buffer.size, *values.shape[1:]), values.dtype)
@@ -119,15 +150,6 @@ def _byte(values: np.ndarray) -> np.ndarray:
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("nx,nx->n", a, b))
-
-
-def hammersley(count: int) -> Float32[np.ndarray, "n 2"]:
-    """Give n evenly spread points of the unit square: (i + 0.5) / n and the bits of i mirrored at the point."""
-    index = np.arange(count, dtype=np.uint64)
-    mirrored = np.zeros(count)
-    for bit in range(32):
-        mirrored += ((index >> np.uint64(bit)) & np.uint64(1)) * 0.5 ** (bit + 1)
-    return np.stack([(index + 0.5) / count, mirrored], axis=1).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol, runtime_checkable
 
-from forge_batch.ops.baker import Baker, make_baker
-from forge_batch.ops.gbuffer import MISS, NEAREST
+from forge_batch.ops.baker import MISS, NEAREST, Baker, make_baker
 from forge_batch.ops.gpu_raster import Raster
 from forge_batch.ops.mesh import load_mesh, load_meta
 from forge_batch.ops.source import load_source

@@ -589,7 +589,8 @@ def _fraction(value: wp.float64):
 
 
 # Send a texel's rays over its hemisphere; as ops.bake.occlusion_map. Threads take texels in tiles of 8 x 4, so that those of
-# a warp start close to one another.
+# a warp start close to one another; and each takes the ray that its own shift brings into cell k of the pattern's grid (see
+# ops.hemisphere.in_cells), so that they also go the same way. The rays are the same as in any other order.
 @wp.kernel(enable_backward=False)
 def sky(
     scene: wp.uint64,
@@ -600,6 +601,8 @@ def sky(
     source_face: wp.array(dtype=wp.int32),
     source_weights: wp.array(dtype=wp.vec3),
     pattern: wp.array(dtype=wp.vec2),
+    high: wp.int32,
+    low: wp.int32,
     reach: wp.float32,
     step: wp.float32,
     offset: wp.int32,
@@ -629,10 +632,13 @@ def sky(
     shift_a = wp.float32(_fraction(x * wp.float64(0.5698402909980532) + y * wp.float64(0.7548776662466927) + wp.float64(0.5)))
     rays = pattern.shape[0]
     blocked = wp.int32(0)
+    moved_r = wp.int32(shift_r * wp.float32(high))
+    moved_a = wp.int32(shift_a * wp.float32(low))
     for k in range(rays):
-        u = pattern[k][0] + shift_r
+        point = pattern[((k / low + high - moved_r) % high) * low + (k % low + low - moved_a) % low]
+        u = point[0] + shift_r
         u = u - wp.floor(u)
-        angle = pattern[k][1] + shift_a
+        angle = point[1] + shift_a
         angle = 6.283185307179586 * (angle - wp.floor(angle))
         wide = wp.sqrt(u)
         direction = wide * wp.cos(angle) * first + wide * wp.sin(angle) * second + wp.sqrt(1.0 - u) * n

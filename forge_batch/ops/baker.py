@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int32, UInt8, UInt16
 
 from forge_batch.errors import BackendUnavailable
-from forge_batch.ops import bake
-from forge_batch.ops.bake import ColorMaps, MaterialMaps
-from forge_batch.ops.gbuffer import GBuffer, gbuffer
 from forge_batch.ops.gpu_name import gpu_name
 from forge_batch.ops.gpu_raster import Raster
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.source import SourceMesh
+
+MISS, RAY, NEAREST = 0, 1, 2
+"""How a texel found its point of the source: not at all, by its ray, as the nearest point of the surface."""
+
+STEP = 1e-5
+"""Fraction of the diagonal by which a ray starts off a surface it has just met: a hundred times what float32 loses."""
+
+
+class ColorMaps(NamedTuple):
+    """Be base colour (s, s, 3) in sRGB and `unseen` (s, s), 255 where no input image saw the surface."""
+
+    base_color: UInt8[np.ndarray, "s s 3"]
+    unseen: UInt8[np.ndarray, "s s"]
+
+
+class MaterialMaps(NamedTuple):
+    """Be metallic and roughness, linear."""
+
+    metallic: UInt8[np.ndarray, "s s"]
+    roughness: UInt8[np.ndarray, "s s"]
 
 
 @runtime_checkable
@@ -25,7 +41,7 @@ class Baker(Protocol):
     """Give the maps of one pair of mesh and source; what they share is made once.
 
     `device` says where, `size` is the atlas's edge in texels, `overlap` counts texel centres inside more than one face; `texel`
-    (t,) lists the covered texels (row * size + column, ascending) and `kind` (t,) how each found the source (ops.gbuffer).
+    (t,) lists the covered texels (row * size + column, ascending), `kind` (t,) how each found the source: MISS, RAY or NEAREST.
     """
 
     @property
@@ -45,48 +61,6 @@ class Baker(Protocol):
     def occlusion_map(
         self, rays: int, distance: float, progress: Callable[[float], None] | None = None
     ) -> UInt8[np.ndarray, "s s"]: ...
-
-
-@dataclass(frozen=True)
-class CpuBaker:
-    """Bake from a G-buffer in memory."""
-
-    buffer: GBuffer
-    device: str = "cpu"
-
-    @property
-    def size(self) -> int:
-        return self.buffer.size
-
-    @property
-    def overlap(self) -> int:
-        return self.buffer.overlap
-
-    @property
-    def texel(self) -> Int32[np.ndarray, " t"]:
-        return self.buffer.texel
-
-    @property
-    def kind(self) -> UInt8[np.ndarray, " t"]:
-        return self.buffer.kind
-
-    def normal_map(self) -> UInt16[np.ndarray, "s s 3"]:
-        """See bake.normal_map."""
-        return bake.normal_map(self.buffer)
-
-    def color_maps(self) -> ColorMaps:
-        """See bake.color_maps."""
-        return bake.color_maps(self.buffer)
-
-    def material_maps(self) -> MaterialMaps:
-        """See bake.material_maps."""
-        return bake.material_maps(self.buffer)
-
-    def occlusion_map(
-        self, rays: int, distance: float, progress: Callable[[float], None] | None = None
-    ) -> UInt8[np.ndarray, "s s"]:
-        """See bake.occlusion_map."""
-        return bake.occlusion_map(self.buffer, rays, distance, progress)
 
 
 def make_baker(
@@ -120,4 +94,7 @@ def make_baker(
             "raster: nvdiffrast needs an NVIDIA GPU and the package warp-lang",
             "write raster: own, which gives the same coverage on any machine, or pip install 'forge-batch[gpu]' where a GPU is",
         )
+    from forge_batch.ops.bake import CpuBaker  # noqa: PLC0415 - compiled loops and Embree, which a GPU does without
+    from forge_batch.ops.gbuffer import gbuffer  # noqa: PLC0415
+
     return CpuBaker(gbuffer(mesh, source, size, cage, progress))

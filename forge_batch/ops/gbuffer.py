@@ -11,18 +11,13 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 
 from forge_batch.errors import StageError
+from forge_batch.ops.baker import MISS, NEAREST, RAY, STEP
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals, vertex_normals
 from forge_batch.ops.padding import nearest_known
 from forge_batch.ops.raster import Coverage, rasterize
 from forge_batch.ops.rays import RAYS_AT_ONCE, Hits, RayScene, in_threads
 from forge_batch.ops.source import Samples, SourceMesh
-
-MISS, RAY, NEAREST = 0, 1, 2
-"""How a texel found its point of the source: not at all, by its ray, as the nearest point of the surface."""
-
-STEP = 1e-5
-"""Fraction of the diagonal by which a ray starts off a surface it has just met: a hundred times what float32 loses."""
 
 
 class Frame(NamedTuple):

@@ -15,12 +15,15 @@ import numpy as np
 from jaxtyping import Int32, UInt8, UInt16
 
 from forge_batch.errors import StageError
-from forge_batch.ops.bake import ColorMaps, MaterialMaps, hammersley
-from forge_batch.ops.gbuffer import MISS, STEP
+from forge_batch.ops.baker import MISS, STEP, ColorMaps, MaterialMaps
 from forge_batch.ops.gpu_raster import Raster, cover, start_warp
+from forge_batch.ops.hemisphere import hammersley, in_cells
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals, vertex_normals
 from forge_batch.ops.source import SourceMesh, srgb_to_linear
+
+SKY_BLOCK = 64
+"""Threads of a block that casts rays: 8 % faster than 256, as blocks whose rays end early make room for others."""
 
 SLICES = 8
 """Launches into which the rays of a large occlusion map are cut, so that progress can be told and no launch takes seconds."""
@@ -105,14 +108,15 @@ class GpuBaker:
     ) -> UInt8[np.ndarray, "s s"]:
         """Give how much of the sky each point sees; see bake.occlusion_map."""
         values, out = self._empty(self._wp.uint8), self._empty(self._wp.uint8)
-        pattern = self._array(hammersley(rays), self._wp.vec2)
+        points, cells = in_cells(hammersley(rays))
+        pattern = self._array(points, self._wp.vec2)
         diagonal = self.mesh.diagonal
         high = [self._source_vertices, self._source_faces, self._source_normals, self._source_face, self._source_weights]
         threads = math.ceil(self.size / 8) * math.ceil(self.size / 4) * 32
         part = math.ceil(threads / (SLICES if self._count * rays > 1 << 28 else 1))
         for start in range(0, threads, part):
-            sent = [self._scene.id, self.size, *high, pattern, distance * diagonal, 1e-5 * diagonal, start, values]
-            self._launch(self._kernels.sky, sent, min(part, threads - start))
+            sent = [self._scene.id, self.size, *high, pattern, *cells, distance * diagonal, 1e-5 * diagonal, start, values]
+            self._launch(self._kernels.sky, sent, min(part, threads - start), SKY_BLOCK)
             if progress is not None:
                 self._wp.synchronize_device(self.device)
                 progress(min(1.0, (start + part) / threads))
@@ -120,8 +124,12 @@ class GpuBaker:
         return self._atlas(out)
 
     def _build_scene(self) -> Any:
-        """Build the tree of the source; LBVH is built a hundred times faster than what it loses in queries."""
-        builder = {"bvh_constructor": "lbvh"} if self.device != "cpu" else {}
+        """Build the tree of the source.
+
+        For 1.26 million faces LBVH is built in 1.5 ms and cuBQL in 154; 168 million rays then take 181 and 153 ms. Leaves hold
+        one face: with two they take 195 ms, with four 229.
+        """
+        builder = {"bvh_constructor": "lbvh", "bvh_leaf_size": 1} if self.device != "cpu" else {}
         return self._wp.Mesh(self._source_vertices, self._source_faces.flatten(), **builder)
 
     def _search(self, reach: float, step: float) -> None:
@@ -201,8 +209,8 @@ class GpuBaker:
             seen = [view, wp.vec2d(*camera.focal.tolist()), wp.vec2d(*camera.centre.tolist()), int(camera.orthographic)]
             self._launch(self._kernels.project, [*at, self._source_vertices, one, image, table, *seen, total, color])
 
-    def _launch(self, kernel: Any, inputs: list[Any], threads: int | tuple[int, ...] | None = None) -> None:
-        self._wp.launch(kernel, dim=self._count if threads is None else threads, inputs=inputs, device=self.device)
+    def _launch(self, kernel: Any, inputs: list[Any], threads: int | None = None, block: int = 256) -> None:
+        self._wp.launch(kernel, threads or self._count, inputs=inputs, device=self.device, block_dim=block)
 
     def _array(self, values: Any, dtype: Any) -> Any:
         return self._wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)

@@ -12,7 +12,7 @@ import numpy as np
 
 from forge_batch.errors import BackendUnavailable
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.raster import snap
+from forge_batch.ops.texel_grid import snap
 
 Raster = Literal["own", "nvdiffrast"]
 

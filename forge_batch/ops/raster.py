@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Int, Int32
 from numba import njit
 
 from forge_batch.ops.nearest import on_triangle
-
-_SUBTEXELS = 65536
-"""Steps of the fixed-point grid in a texel; sides of 8192 texels still multiply inside 64 bits, so every test is exact."""
+from forge_batch.ops.texel_grid import SUBTEXELS, snap
 
 
 class Coverage(NamedTuple):
@@ -59,20 +57,6 @@ def rasterize(uv: Float[np.ndarray, "v 2"], faces: Int[np.ndarray, "f 3"], size:
     return Coverage(face, barycentric, centre, int(np.count_nonzero(inside > 1)))
 
 
-def snap(
-    uv: Float[np.ndarray, "v 2"], faces: Int[np.ndarray, "f 3"], size: int
-) -> tuple[Float64[np.ndarray, "f 3 2"], Int64[np.ndarray, "f 3 2"]]:
-    """Give the corners of each face in texels, and on the grid of 1/65536 texel, on which tests are exact.
-
-    Raises:
-        ValueError: The size is not 1 to 8192.
-    """
-    if not 1 <= size <= 8192:
-        raise ValueError(f"an atlas has 1 to 8192 texels on an edge, not {size}")
-    corners = uv.astype(np.float64)[faces] * size
-    return corners, np.rint(np.clip(corners, -size, 2.0 * size) * _SUBTEXELS).astype(np.int64)
-
-
 @njit(cache=True)
 @no_type_check
 def _area(corners: Any, f: Any) -> Any:
@@ -88,9 +72,9 @@ def _bounds(corners: Any, f: Any, axis: Any, margin: Any, size: Any) -> Any:
     """Give the first texel whose centre can be covered along an axis, and one past the last."""
     low = min(corners[f, 0, axis], corners[f, 1, axis], corners[f, 2, axis])
     high = max(corners[f, 0, axis], corners[f, 1, axis], corners[f, 2, axis])
-    half = _SUBTEXELS // 2
-    first = (low - half) // _SUBTEXELS - margin
-    last = (high - half) // _SUBTEXELS + 1 + margin
+    half = SUBTEXELS // 2
+    first = (low - half) // SUBTEXELS - margin
+    last = (high - half) // SUBTEXELS + 1 + margin
     return max(first, 0), min(last + 1, size)
 
 
@@ -107,9 +91,9 @@ def _fill(corners: Any, face: Any, inside: Any) -> Any:
         left, right = _bounds(corners, f, 0, 0, size)
         top, bottom = _bounds(corners, f, 1, 0, size)
         for row in range(top, bottom):
-            y = row * _SUBTEXELS + _SUBTEXELS // 2
+            y = row * SUBTEXELS + SUBTEXELS // 2
             for column in range(left, right):
-                x = column * _SUBTEXELS + _SUBTEXELS // 2
+                x = column * SUBTEXELS + SUBTEXELS // 2
                 least = np.int64(1)
                 for k in range(3):
                     ax, ay = corners[f, k, 0], corners[f, k, 1]

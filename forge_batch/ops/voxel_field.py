@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int16, Int64, UInt8
-from scipy.spatial import cKDTree
 
 _BITS = 16
 """Bits of a coordinate in a key; coordinates are 16-bit integers."""
@@ -73,7 +73,9 @@ class VoxelField:
         return key[order], order
 
     @cached_property
-    def _tree(self) -> cKDTree:
+    def _tree(self) -> Any:
+        from scipy.spatial import cKDTree  # noqa: PLC0415 - loads slowly, and is seldom asked
+
         return cKDTree(self.coordinates.astype(np.float64))
 
 

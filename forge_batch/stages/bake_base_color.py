@@ -43,7 +43,7 @@ stage = Stage(
     inputs=(MESH, SOURCE_MESH),
     outputs=(BASE_COLOR_MAP, UNSEEN_MAP),
     params=Params,
-    cost=lambda _: Cost(cpu=5.0, gpu=1.0),
+    cost=lambda _: Cost(cpu=5.0, gpu=0.4),
     run=run,
 )
 """The stage of this module."""

@@ -42,7 +42,7 @@ stage = Stage(
     inputs=(MESH, SOURCE_MESH),
     outputs=(METALLIC_MAP, ROUGHNESS_MAP),
     params=Params,
-    cost=lambda _: Cost(cpu=4.0, gpu=1.0),
+    cost=lambda _: Cost(cpu=4.0, gpu=0.15),
     run=run,
 )
 """The stage of this module."""

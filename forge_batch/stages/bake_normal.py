@@ -41,7 +41,7 @@ stage = Stage(
     inputs=(MESH, SOURCE_MESH),
     outputs=(NORMAL_MAP,),
     params=Params,
-    cost=lambda _: Cost(cpu=6.0, gpu=1.0),
+    cost=lambda _: Cost(cpu=6.0, gpu=0.8),
     run=run,
 )
 """The stage of this module."""

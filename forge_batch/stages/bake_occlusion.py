@@ -47,7 +47,7 @@ stage = Stage(
     inputs=(MESH, SOURCE_MESH),
     outputs=(OCCLUSION_MAP,),
     params=Params,
-    cost=lambda params: Cost(cpu=5.0 + 0.45 * params.rays, gpu=1.0 + params.rays / 500),
+    cost=lambda params: Cost(cpu=5.0 + 0.45 * params.rays, gpu=0.2 + params.rays / 400),
     run=run,
 )
 """The stage of this module."""

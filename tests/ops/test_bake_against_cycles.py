@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from forge_batch.ops.bake import normal_map, occlusion_map
-from forge_batch.ops.gbuffer import RAY, gbuffer
+from forge_batch.ops.baker import RAY
+from forge_batch.ops.gbuffer import gbuffer
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
 from tests.bake_pairs import colored, unwrapped

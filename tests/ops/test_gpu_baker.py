@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from forge_batch.errors import BackendUnavailable, StageError
-from forge_batch.ops.baker import Baker, CpuBaker, make_baker
+from forge_batch.ops.bake import CpuBaker
+from forge_batch.ops.baker import MISS, NEAREST, Baker, make_baker
 from forge_batch.ops.camera import Camera
-from forge_batch.ops.gbuffer import MISS, NEAREST, gbuffer
+from forge_batch.ops.gbuffer import gbuffer
 from forge_batch.ops.gpu_baker import GpuBaker
 from forge_batch.ops.gpu_name import gpu_name
 from forge_batch.ops.gpu_raster import cover
+from forge_batch.ops.hemisphere import hammersley, in_cells
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.raster import rasterize
 from forge_batch.ops.source import Projection, SourceMesh
@@ -21,9 +23,12 @@ from tests.bake_pairs import colored, joined, low_square, sheet
 pytest.importorskip("warp")
 
 
+DEVICE = "cuda:0" if gpu_name() else "cpu"
+
+
 def both(low: Mesh, source: SourceMesh, size: int = 64, cage: float = 0.2) -> tuple[CpuBaker, Baker]:
-    """Make both bakers of a pair; the kernels run on the CPU."""
-    return CpuBaker(gbuffer(low, source, size, cage)), GpuBaker(low, source, size, cage, device="cpu")
+    """Make both bakers of a pair; without a GPU the kernels run on the CPU."""
+    return CpuBaker(gbuffer(low, source, size, cage)), GpuBaker(low, source, size, cage, device=DEVICE)
 
 
 def waves() -> Mesh:
@@ -51,6 +56,25 @@ def test_every_map_of_the_kernels_is_that_of_the_arrays() -> None:
         assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
 
 
+@pytest.mark.parametrize("rays", [1, 2, 12, 32])
+def test_the_order_of_rays_does_not_matter(rays: int) -> None:
+    """Sent cell by cell, whatever their number, they are the rays of the pattern: occlusion is that of the arrays."""
+    deep = sheet(lambda x, y: 0.2 * np.sin(9 * x) * np.cos(7 * y), cells=40)
+    cpu, gpu = both(low_square(), colored(deep), 32, 0.4)
+    difference = np.abs(cpu.occlusion_map(rays, 1.0).astype(int) - gpu.occlusion_map(rays, 1.0))
+    assert (difference > 1).mean() < 0.01, "a ray that grazes an edge may be blocked in one of the two"
+
+
+@pytest.mark.parametrize("rays", [1, 2, 7, 16, 32, 64, 100, 1024])
+def test_each_cell_holds_one_point(rays: int) -> None:
+    """in_cells sorts the very points of the pattern into the cells of its grid, one each."""
+    pattern = hammersley(rays)
+    points, (high, low) = in_cells(pattern)
+    assert sorted(map(tuple, points.tolist())) == sorted(map(tuple, pattern.tolist()))
+    assert high * low == rays
+    np.testing.assert_array_equal(np.floor(points[:, 0] * high) * low + np.floor(points[:, 1] * low), np.arange(rays))
+
+
 @pytest.mark.parametrize("size", [16, 67, 256])
 def test_both_rasters_cover_the_same_texels(size: int) -> None:
     """A random soup of triangles, thin and fat, overlapping, beyond the page: same faces, same weights, same overlaps."""
@@ -59,7 +83,7 @@ def test_both_rasters_cover_the_same_texels(size: int) -> None:
     uv = corners.reshape(-1, 2).astype(np.float32)
     faces = np.arange(120, dtype=np.int32).reshape(-1, 3)
     expected = rasterize(uv, faces, size, conservative=True)
-    found = cover(Mesh(np.zeros((120, 3), np.float32), faces, uv=uv), size, "own", "cpu")
+    found = cover(Mesh(np.zeros((120, 3), np.float32), faces, uv=uv), size, "own", DEVICE)
     np.testing.assert_array_equal(found.face.numpy().reshape(size, size), expected.face)
     np.testing.assert_array_equal(found.centre.numpy().reshape(size, size) > 0, expected.centre)
     covered = expected.face >= 0
@@ -104,7 +128,7 @@ def test_a_source_that_is_nowhere_near_is_said() -> None:
     """Both bakers refuse in the same words."""
     far = colored(sheet(lambda x, _: np.full_like(x, 9.0), cells=4))
     with pytest.raises(StageError, match="met at none of 256 texels"):
-        GpuBaker(low_square(), far, 16, 0.02, device="cpu")
+        GpuBaker(low_square(), far, 16, 0.02, device=DEVICE)
     with pytest.raises(StageError, match="met at none of 256 texels"):
         gbuffer(low_square(), far, 16, 0.02)
 
