@@ -1,6 +1,7 @@
-"""Drive the adapters through upstream's own code on a CPU: real packages, random weights, stand-ins for what is compiled.
+"""Drive the adapters through upstream's own code: real packages, random weights.
 
-    python -m tests.upstream_run trellis2|hunyuan3d UPSTREAM WORK
+    python -m tests.upstream_run trellis2|hunyuan3d UPSTREAM WORK           on a CPU, stand-ins for what is compiled
+    python -m tests.upstream_run trellis2|hunyuan3d UPSTREAM WORK cuda      on a GPU, with the compiled extensions as installed
 
 UPSTREAM holds the packages as OWNER/NAME/; everything else is made in WORK. Prints one JSON document. It is a process of its
 own, because it replaces modules and lets tensors stay on the CPU when they are sent to a GPU.
@@ -31,6 +32,7 @@ from transformers import (  # before there are stand-ins: it looks at what is in
 
 from forge_batch.backends import hunyuan3d, trellis2
 from forge_batch.backends.contract import Fineness
+from forge_batch.backends.vendored import trellis2_files
 from forge_batch.backends.vendored.machine import Gpu, Machine
 from forge_batch.backends.vendored.origins import Folder
 from forge_batch.backends.vendored.pins import VENDOR, package
@@ -39,6 +41,7 @@ from forge_batch.errors import BackendUnavailable
 from tests.upstream import box_cutout
 
 H200 = Machine((Gpu("NVIDIA H200", 150.0, 149.0, 90, "0"),), lambda _: True)
+DEVICE = sys.argv[4] if len(sys.argv) > 4 else "cpu"
 LOADED = (AutoModelForImageSegmentation, CLIPVisionConfig, CLIPVisionModelWithProjection, Dinov2Config, Dinov2Model)
 VIEWS = {"front": box_cutout(120, 240), "right": box_cutout(120, 240)}
 
@@ -136,8 +139,19 @@ def resize(size: int, *_: Any, **__: Any) -> Any:
 
 
 def stand_ins(upstream: Path) -> None:
-    """Replace what is compiled."""
-    on_the_cpu()
+    """Replace what is compiled; on a GPU only attention and CuMesh, and only where they are not installed."""
+    if DEVICE == "cpu":
+        on_the_cpu()
+    if DEVICE == "cpu" or importlib.util.find_spec("flash_attn") is None:
+        stand_in_for_attention()
+    if DEVICE == "cpu" or importlib.util.find_spec("cumesh") is None:
+        module("cumesh", CuMesh=CuMesh)
+    if DEVICE == "cpu":
+        stand_ins_for_voxels(upstream)
+
+
+def stand_in_for_attention() -> None:
+    """Replace flash_attn by torch's own attention."""
     module(
         "flash_attn",
         flash_attn_func=attention,
@@ -147,6 +161,10 @@ def stand_ins(upstream: Path) -> None:
         flash_attn_varlen_qkvpacked_func=lambda qkv, ends, _: ragged(*qkv.unbind(1), ends, ends),
         flash_attn_varlen_kvpacked_func=lambda q, kv, a, b, *_: ragged(q, *kv.unbind(1), a, b),
     )
+
+
+def stand_ins_for_voxels(upstream: Path) -> None:
+    """Replace flex_gemm and o_voxel."""
     for name in ("flex_gemm", "flex_gemm.ops"):
         module(name)
     module(
@@ -154,7 +172,6 @@ def stand_ins(upstream: Path) -> None:
         set_algorithm=lambda _: None, set_hashmap_ratio=lambda _: None, sparse_submanifold_conv3d=convolve,
     )  # fmt: skip
     module("flex_gemm.ops.grid_sample", grid_sample_3d=None)
-    module("cumesh", CuMesh=CuMesh)
     module("o_voxel").__path__ = [str(upstream / "microsoft/TRELLIS.2/o-voxel/o_voxel")]
     module("o_voxel._C", hashmap_insert_3d_idx_as_val_cuda=insert, hashmap_lookup_3d_cuda=find)
     if importlib.util.find_spec("torchvision") is None:
@@ -189,7 +206,7 @@ def run_trellis2(upstream: Path, work: Path) -> dict[str, Any]:
     _tiny_trellis2(upstream, mirror)
     one = package("trellis2", root)
     fetch(one, Folder(mirror), lambda _: None, root)
-    engine = trellis2.Engine.load("Trellis2ImageTo3DPipeline", "pipeline.json", root, "cpu", H200)
+    engine = trellis2.Engine.load("Trellis2ImageTo3DPipeline", "pipeline.json", root, DEVICE, H200)
     own = engine.pipeline.sample_sparse_structure
     engine.pipeline.sample_sparse_structure = lambda *a, **k: own(*a, **k)[:6]
     results: dict[int, dict[str, Any]] = {}
@@ -208,11 +225,32 @@ def run_trellis2(upstream: Path, work: Path) -> dict[str, Any]:
     broken = next((root / "trellis2/weights").glob("*4B/ckpts/tex_slat_decoder.safetensors"))
     _drop_a_tensor(broken)
     return {
+        **_compiled(),
         "results": results,
         "low_vram": engine.pipeline.low_vram,
         "same": bool(np.array_equal(twice[0].mesh.vertices, twice[1].mesh.vertices)),
         "broken": _fault(lambda: trellis2.check_keys(root / "trellis2")),
     }
+
+
+def _compiled() -> dict[str, Any]:
+    """Say which compiled extensions took part, and where their code lies."""
+    names = (
+        "flash_attn",
+        "xformers",
+        "flex_gemm.kernels.cuda",
+        "cumesh._C",
+        "cumesh._cubvh",
+        "cumesh._cumesh_xatlas",
+        "o_voxel._C",
+    )
+    found = {name: getattr(sys.modules.get(name), "__file__", None) for name in names}
+    config = sys.modules["trellis2.modules.sparse.config"]
+    return {"compiled": found, "attention": config.ATTN, "memory_gb": _peak()}
+
+
+def _peak() -> float:
+    return round(torch.cuda.max_memory_allocated() / 2**30, 2) if DEVICE == "cuda" else 0.0
 
 
 def _fault(action: Any) -> str:
@@ -236,6 +274,8 @@ def _tiny_trellis2(upstream: Path, mirror: Path) -> None:
     sys.path.insert(0, str(upstream / "microsoft/TRELLIS.2"))
     for name in ("nvdiffrast", "nvdiffrast.torch"):
         module(name)
+    if DEVICE == "cuda":
+        trellis2_files.choose_attention()
     from transformers import DINOv3ViTConfig
     from trellis2 import models  # type: ignore[import-not-found]
 
@@ -310,7 +350,7 @@ def run_hunyuan3d(upstream: Path, work: Path) -> dict[str, Any]:
     one = package("hunyuan3d", root)
     fetch(one, Folder(mirror), lambda _: None, root)
     hunyuan3d.OCTREE[512] = 32  # a CPU cannot ask a network about 256 cells cubed
-    engine = hunyuan3d.Engine.load(several=True, root=root, device="cpu", machine=H200)
+    engine = hunyuan3d.Engine.load(several=True, root=root, device=DEVICE, machine=H200)
     engine.pipeline.vae.volume_decoder = lambda *a, **k: _sphere(*a, **k) - 9
     nothing = ""
     try:
