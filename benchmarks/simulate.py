@@ -25,6 +25,7 @@ import json
 import math
 import sys
 import tempfile
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -36,7 +37,7 @@ import numpy as np
 from forge_batch.estimate import Estimator, Seconds
 from forge_batch.executors.windowed import KILLS
 from forge_batch.jobs import Job, TaskRecord
-from forge_batch.plan import InputImage, Plan, plan
+from forge_batch.plan import InputImage, Plan, plan, replan
 from forge_batch.quota import DAY, PROFILES, Allowance, Ledger, Reading, remaining
 from forge_batch.stages import STAGES
 from forge_batch.windows import SLACK, GpuPlan, GpuTask, Size, Window, overhead, pack, worth_opening
@@ -198,11 +199,6 @@ class Asset:
     done_at: datetime | None = None
     priced: tuple[int, GpuPlan] | None = None
 
-    @property
-    def open(self) -> bool:
-        """Whether it is worked on: not done, and not given up after too many kills."""
-        return self.done_at is None and self.attempts <= KILLS
-
 
 @dataclass
 class Simulation:
@@ -215,6 +211,7 @@ class Simulation:
     ledger: Ledger
     estimator: Estimator = field(default_factory=lambda: Estimator(GPU))
     assets: dict[str, Asset] = field(default_factory=dict)
+    open: dict[str, Asset] = field(default_factory=dict)
     errors: list[float] = field(default_factory=list)
     covered: list[bool] = field(default_factory=list)
     charged: float = 0.0
@@ -235,18 +232,19 @@ class Simulation:
         ]
         platform = Platform([(at, float(seconds)) for at, seconds in spends])
         now, end = BEGIN, BEGIN + self.days * DAY
-        while now < end or (any(asset.open for asset in self.assets.values()) and now < end + (self.days + 30) * DAY):
+        while now < end or (self.open and now < end + (self.days + 30) * DAY):
             while coming and coming[0].at <= now:
                 self._take_in(coming.pop(0))
             self._note(now)
             self.learned = (now - BEGIN) // timedelta(hours=8)
             left = remaining(ALLOWANCE, self._recent(now), now, platform.read(now))
-            queue = [self._price(asset) for asset in self.assets.values() if asset.open and asset.ready_at <= now]
+            queue = [self._price(asset) for asset in self.open.values() if asset.ready_at <= now]
             window = self.policy(queue, left.seconds, now, self.estimator.cold_start(), ALLOWANCE)
             if not worth_opening(window, queue, now, left.resets_at, self.patience):
-                events = [asset.ready_at for asset in self.assets.values() if asset.open and asset.ready_at > now]
-                events += [one.at for one in coming[:1]] + ([left.resets_at] if left.resets_at else [])
-                now = max(now + timedelta(minutes=15), min([*events, now + timedelta(hours=1)]))
+                events = [asset.ready_at for asset in self.open.values() if asset.ready_at > now]
+                events += [one.at for one in coming[:1]]
+                look = max(now + timedelta(minutes=15), min([*events, now + timedelta(hours=1)]))
+                now = min(look, left.resets_at or look)
             elif draw("busy", self.seed, now.date(), now.hour, now.minute // 10).random() < BUSY:
                 now += timedelta(seconds=360)  # 60 in the queue of the platform, then a pause
             else:
@@ -254,11 +252,12 @@ class Simulation:
         return self._figures(now)
 
     def _recent(self, now: datetime) -> list[Any]:
-        return [entry for entry in self.ledger.entries() if entry.at > now - 2 * DAY]
+        entries = self.ledger.entries()
+        return entries[bisect_right(entries, now - 2 * DAY, key=lambda entry: entry.at) :]
 
     def _take_in(self, arrival: Arrival) -> None:
         job = Job(arrival.asset)
-        self.assets[arrival.asset] = Asset(arrival, job, planned(arrival, job), arrival.at)
+        self.open[arrival.asset] = self.assets[arrival.asset] = Asset(arrival, job, planned(arrival, job), arrival.at)
         self._work_on_cpu(self.assets[arrival.asset], arrival.at)
 
     def _work_on_cpu(self, asset: Asset, now: datetime) -> None:
@@ -272,11 +271,12 @@ class Simulation:
                 done.add(task.key)
                 seconds += task.cost.cpu
                 asset.job = asset.job.with_record(TaskRecord(task.stage.name, task.key, "done", task.cost.cpu))
-        asset.plan = planned(asset.arrival, asset.job)
+        asset.plan = replan(asset.plan, asset.job, asset.job.records)
         asset.priced = None
         asset.ready_at = now + timedelta(seconds=seconds)
         if not asset.plan.pending:
             asset.done_at = asset.ready_at
+            del self.open[asset.arrival.asset]
 
     def _price(self, asset: Asset) -> GpuPlan:
         """Price an asset anew every eight hours: what was learned meanwhile counts from then on."""
@@ -325,6 +325,8 @@ class Simulation:
             overhead, unused, loaded = overhead + loading, unused + loading, task.model or loaded
             if killed_after < seconds or elapsed + loading + seconds > window.limit:
                 asset.attempts += 1
+                if asset.attempts > KILLS:
+                    del self.open[task.asset]
                 asset.priced = None
                 if killed_after >= seconds:
                     asset.cut_off[task.key] = float(window.limit) - elapsed - loading
@@ -351,13 +353,12 @@ class Simulation:
         """Keep the course of things, once a day."""
         day = (now - BEGIN) // DAY
         while len(self.backlog) <= day:
-            waiting = [asset for asset in self.assets.values() if asset.open]
-            self.backlog.append(len(waiting))
-            self.oldest.append(max(((now - asset.arrival.at) / DAY for asset in waiting), default=0.0))
+            self.backlog.append(len(self.open))
+            self.oldest.append(max(((now - asset.arrival.at) / DAY for asset in self.open.values()), default=0.0))
             self.finished.append(sum(asset.done_at is not None for asset in self.assets.values()))
 
     def _figures(self, end: datetime) -> dict[str, Any]:
-        seen = [asset for asset in self.assets.values() if asset.open or asset.done_at]
+        seen = [asset for asset in self.assets.values() if asset.attempts <= KILLS or asset.done_at]
         ages = [((asset.done_at or end) - asset.arrival.at) / DAY for asset in seen]
         late = [
             asset
@@ -380,7 +381,7 @@ class Simulation:
             "asked": len(self.assets),
             "days_until_all_is_done": round(lasted, 1),
             "left_over": len(self.assets) - done,
-            "given_up": sum(asset.done_at is None and not asset.open for asset in self.assets.values()),
+            "given_up": sum(asset.done_at is None and asset.attempts > KILLS for asset in self.assets.values()),
         }
 
 

@@ -26,8 +26,8 @@ from typing import Any
 
 from forge_batch.backends.catalog import GPU_NEEDS
 from forge_batch.jobs import TaskRecord
-from forge_batch.plan import Task, model_of
-from forge_batch.stage import Device, Stage, StageParams
+from forge_batch.plan import Task, method_of, model_of
+from forge_batch.stage import Cost, Device, Stage
 from forge_batch.stages import STAGES
 
 KAPPA = 0.25
@@ -175,9 +175,9 @@ class Estimator:
             self._add(_load_kind(model, record.gpu), record.load_seconds)
             self._add(_start_kind(record.gpu), record.start_seconds)
             own = record.gpu_seconds - record.load_seconds - record.start_seconds
-            self._add(_kind(stage, params, "gpu", record.gpu), own)
+            self._add(_kind(stage.name, method_of(params), stage.cost(params), "gpu", record.gpu), own)
         elif not record.gpu:
-            self._add(_kind(stage, params, "cpu", ""), record.seconds)
+            self._add(_kind(stage.name, method_of(params), stage.cost(params), "cpu"), record.seconds)
         self._known.clear()
 
     def _add(self, kind: Kind, seconds: float) -> None:
@@ -196,11 +196,13 @@ class Estimator:
 
     def cpu(self, task: Task) -> Seconds:
         """Give the seconds on this machine's CPU; nothing for a task that needs a GPU to run at all."""
-        return self._predict(_kind(task.stage, task.params, "cpu", ""))
+        return self._predict(_kind(task.stage.name, task.method, task.cost, "cpu"))
 
     def gpu(self, task: Task) -> Seconds:
         """Give the seconds on the GPU with its model loaded; nothing for a task that needs no GPU."""
-        return self._predict(_kind(task.stage, task.params, "gpu", self.gpu_model)) if task.device == "gpu" else NOTHING
+        if task.device == "cpu":
+            return NOTHING
+        return self._predict(_kind(task.stage.name, task.method, task.cost, "gpu", self.gpu_model))
 
     def of(self, task: Task) -> Seconds:
         """Give the seconds on the device that the task is meant for."""
@@ -225,10 +227,8 @@ class Estimator:
         return round(math.exp(self._bytes.get((stage, slot), _Logs()).center(prior)))
 
 
-def _kind(stage: Stage[Any], params: StageParams, device: Device, gpu: str) -> Kind:
-    cost = stage.cost(params)
-    word = model_of(params) or str(getattr(params, "method", ""))
-    return (stage.name, gpu if device == "gpu" else "cpu"), word, round(cost.gpu if device == "gpu" else cost.cpu, 6)
+def _kind(stage: str, method: str, cost: Cost, device: Device, gpu: str = "") -> Kind:
+    return (stage, gpu if device == "gpu" else "cpu"), method, round(cost.gpu if device == "gpu" else cost.cpu, 6)
 
 
 def _load_kind(model: str, gpu: str) -> Kind:

@@ -13,9 +13,10 @@ ever: to keep an asset out, the others in a window must outweigh it, and a hundr
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import get_args
 
 from forge_batch.backends.catalog import GPU_NEEDS
@@ -59,6 +60,7 @@ class GpuTask:
     vram: float = 0.0
 
 
+Load = tuple[int, str]  # a model at a stage: it is loaded once for all tasks of that stage
 Run = tuple[GpuTask, ...]
 """GPU tasks of one asset that are ready together, in order."""
 
@@ -92,7 +94,7 @@ class GpuPlan:
         deadline: date | None = None,
     ) -> GpuPlan:
         """Price the pending GPU tasks of a plan."""
-        runs = tuple(tuple(_gpu_task(task, estimator) for task in run) for run in gpu_runs(plan))
+        runs = tuple(tuple(_gpu_task(task, estimator) for task in run) for run in plan.gpu_runs)
         return cls(plan.asset, runs, since, priority, deadline)
 
     def without(self, keys: Collection[str]) -> GpuPlan:
@@ -112,10 +114,20 @@ class GpuPlan:
 
         return replace(self, runs=tuple(tuple(map(longer, run)) for run in self.runs))
 
-    @property
+    @cached_property
     def size(self) -> Size:
         """The window that the next run needs."""
         return size_of(self.runs[0])
+
+    @cached_property
+    def seconds(self) -> int:
+        """p90 of the next run, its models loaded, in whole seconds."""
+        return math.ceil(sum(task.seconds.p90 for task in self.runs[0]))
+
+    @cached_property
+    def loads(self) -> tuple[tuple[Load, int], ...]:
+        """What the next run needs loaded, and p90 of the seconds that takes."""
+        return tuple(_loads(self.runs[0]).items())
 
 
 @dataclass(frozen=True)
@@ -165,21 +177,6 @@ class Window:
     @property
     def assets(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(task.asset for task in self.tasks))
-
-
-def gpu_runs(plan: Plan) -> list[list[Task]]:
-    """Group the pending GPU tasks of a plan: a run is ready as soon as the runs before it and the CPU work between are done."""
-    depth: dict[str, int] = {}
-    runs: dict[int, list[Task]] = {}
-    devices = {task.key: task.device for task in plan.pending}
-    for task in plan.pending:
-        depth[task.key] = max(
-            (depth[key] + (devices[key] == "gpu" and task.device == "cpu") for key in task.inputs.values() if key in depth),
-            default=0,
-        )
-        if task.device == "gpu":
-            runs.setdefault(depth[task.key], []).append(task)
-    return [runs[number] for number in sorted(runs)]
 
 
 def _gpu_task(task: Task, estimator: Estimator) -> GpuTask:
@@ -240,7 +237,7 @@ def pack(
     queue = sorted((plan for plan in plans if plan.runs), key=lambda plan: (plan.since, plan.asset))
     worth = weights(queue, now)
     begin = math.ceil(start.p90)
-    items = [_item(plan.runs[0], weight, allowance, begin) for plan, weight in zip(queue, worth, strict=True)]
+    items = _items(queue, worth, allowance, begin)
     window = Window(now)
     for room in [None] if seconds is None else [seconds, allowance.longest(seconds)]:
         taken = [(queue[number], worth[number]) for number in fill(items, room)]
@@ -252,13 +249,24 @@ def pack(
     return replace(window, spare=_spare(window, queue, worth, start)) if window.tasks and seconds is not None else window
 
 
-def _item(run: Run, weight: float, allowance: Allowance, begin: int) -> Item:
-    """Price a run in seconds of the allowance."""
-    size = size_of(run)
-    factor = allowance.factor(size)
-    needs: dict[Hashable, int] = {(size, load): math.ceil(seconds * factor) for load, seconds in _loads(run).items()}
-    needs[size, "start of a worker"] = math.ceil(begin * factor)
-    return Item(math.ceil(_whole_seconds(run) * factor), weight, needs)
+def _items(
+    plans: Iterable[GpuPlan],
+    worth: Iterable[float],
+    allowance: Allowance = UNLIMITED,
+    begin: int = 0,
+    loaded: Collection[Load] = (),
+) -> list[Item]:
+    """Price next runs in seconds of the allowance, where some models are loaded already."""
+    shapes: dict[Hashable, Mapping[Hashable, int]] = {}  # runs that need the same share one set of needs
+    items = []
+    for plan, weight in zip(plans, worth, strict=True):
+        factor = allowance.factor(plan.size)
+        needs = shapes.get((plan.size, plan.loads))
+        if needs is None:
+            needs = {(plan.size, load): math.ceil(seconds * factor) for load, seconds in plan.loads if load not in loaded}
+            needs = shapes[plan.size, plan.loads] = {**needs, (plan.size, "start of a worker"): math.ceil(begin * factor)}
+        items.append(Item(math.ceil(plan.seconds * factor), weight, needs))
+    return items
 
 
 def _spare(window: Window, queue: Sequence[GpuPlan], worth: Sequence[float], start: Seconds) -> Run:
@@ -266,13 +274,14 @@ def _spare(window: Window, queue: Sequence[GpuPlan], worth: Sequence[float], sta
     inside = set(window.assets)
     loaded = {_place(task) for task in window.tasks}
     others = [
-        (tuple(replace(task, load=NOTHING) if _place(task) in loaded else task for task in plan.runs[0]), weight)
+        (plan, weight)
         for plan, weight in zip(queue, worth, strict=True)
         if plan.asset not in inside and plan.size == window.size
     ]
-    items = [_item(run, weight, UNLIMITED, 0) for run, weight in others]
-    taken = fill(items, math.floor(window.limit - expected(window, start)))
-    return tuple(sorted((task for number in taken for task in others[number][0]), key=_place))
+    items = _items((plan for plan, _ in others), (weight for _, weight in others), loaded=loaded)
+    middle = expected(window, start)
+    taken = fill(items, math.floor((window.limit - middle) * window.seconds / middle))
+    return tuple(sorted((task for number in taken for task in others[number][0].runs[0]), key=_place))
 
 
 def worth_opening(
@@ -284,7 +293,7 @@ def worth_opening(
     was ready, and not when the allowance would come back meanwhile: what is left of it then is lost.
     """
     work = sum(task.seconds.p90 for task in window.tasks)
-    if window.seconds - work <= OVERHEAD * window.seconds or (resets_at is not None and resets_at - now <= patience):
+    if window.seconds - work <= OVERHEAD * window.seconds or resets_at is None or resets_at - now <= patience:
         return bool(window.tasks)
     inside = set(window.assets)
     return any(now - (plan.ready or plan.since) >= patience for plan in plans if plan.asset in inside)
@@ -296,23 +305,15 @@ def _window(chosen: Sequence[GpuPlan], now: datetime, begin: int, size: Size, mo
         return Window(now)
     ordered = sorted(tasks, key=_place)  # stable: older assets first
     loads = _loads(tasks)
-    seconds = begin + sum(loads.values()) + sum(_whole_seconds(plan.runs[0]) for plan in chosen)
+    seconds = begin + sum(loads.values()) + sum(plan.seconds for plan in chosen)
     limit = seconds + math.ceil(SLACK * max(task.seconds.p90 for task in tasks))
     limit = limit if most is None else min(limit, most)
     return Window(now, tuple(ordered), seconds, limit, size, tuple(model for _, model in loads))
 
 
-Load = tuple[int, str]  # a model at a stage: it is loaded once for all tasks of that stage
-
-
 def _place(task: GpuTask) -> Load:
     """Say where a task belongs in the order of a window."""
     return ORDER.get(task.stage, 0), task.model
-
-
-def _whole_seconds(run: Run) -> int:
-    """Give p90 of a run, rounded up."""
-    return math.ceil(sum(task.seconds.p90 for task in run))
 
 
 def _loads(tasks: Iterable[GpuTask]) -> dict[Load, int]:
@@ -329,9 +330,9 @@ def expected(window: Window, start: Seconds = NOTHING) -> float:
 
 def alone(plan: GpuPlan, start: Seconds) -> int:
     """Give the seconds of a window that holds nothing but this asset's next run."""
-    return _whole_seconds(plan.runs[0]) + overhead(plan, start)
+    return plan.seconds + overhead(plan, start)
 
 
 def overhead(plan: GpuPlan, start: Seconds) -> int:
     """Give the seconds of such a window that are not the tasks' own."""
-    return math.ceil(start.p90) + sum(_loads(plan.runs[0]).values())
+    return math.ceil(start.p90) + sum(seconds for _, seconds in plan.loads)
