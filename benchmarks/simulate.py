@@ -86,7 +86,7 @@ class Arrival:
         required = {"height_cm": 50} if stage.name == "place" else {}
         return stage.params(**{**required, **self.settings.get(stage.name, {})})
 
-    def resolved(self) -> dict[str, Any]:
+    def made_from(self) -> dict[str, Any]:
         """Give what makes the asset's keys its own."""
         return {"asset": self.asset, **self.settings}
 

@@ -6,12 +6,13 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from forge_batch.content.contract import ContentRepo
+from forge_batch.errors import Problem
 from forge_batch.estimate import Estimator
 from forge_batch.intake import Order
-from forge_batch.price import Price, price
+from forge_batch.price import Claim, Price, price
 from forge_batch.project import load_project
 from forge_batch.quota import Ledger, remaining
-from forge_batch.standing import look_up
+from forge_batch.standing import Standing, look_up
 
 
 def priced(
@@ -32,16 +33,35 @@ def priced(
     """
     project = load_project(content.root)
     records = [record for order in orders for record in content.load_job(order.manifest.asset).records.values()]
+    entries = [look_up(content, order) for order in orders]
     left = remaining(
         project.profile, Ledger(content.home / "state" / "ledger.jsonl").entries(), now, None, project.allow_paid_seconds
     )
     return price(
-        [look_up(content, order).plan for order in orders],
+        [entry.plan for entry in entries],
         Estimator.from_records(records),
         project.profile,
         left,
         now,
-        priorities={order.manifest.asset: order.manifest.priority for order in orders},
+        claims={entry.plan.asset: _claim(entry) for entry in entries},
         workers=workers,
         only=only,
     )
+
+
+def _claim(entry: Standing) -> Claim:
+    wish, since = entry.order.manifest, entry.job.since
+    return Claim(wish.priority, wish.deadline, datetime.fromisoformat(since) if since else None)
+
+
+def late(price: Price, orders: Sequence[Order]) -> list[Problem]:
+    """Warn of each asset that will probably be done after its deadline, where its manifest says so."""
+    places = {order.manifest.asset: order.manifest.place_of("deadline") for order in orders}
+    found = []
+    for asset in price.assets:
+        if asset.late and asset.deadline is not None:
+            done = f"on {asset.turn.day}" if asset.turn and not asset.too_large else "never" if asset.too_large else "today"
+            message = f"{asset.plan.asset} will probably be done {done}, and is of use until {asset.deadline}"
+            hint = "raise its priority, lower generate.quality, or write a later deadline"
+            found.append(places[asset.plan.asset].problem("deadline", "late", message, hint, "warning"))
+    return found

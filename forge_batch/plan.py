@@ -28,7 +28,7 @@ class Wish(Protocol):
     @property
     def seed(self) -> int: ...
     def params(self, stage: Stage[Any]) -> StageParams: ...
-    def resolved(self) -> dict[str, Any]: ...
+    def made_from(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Plan:
         pending: Those that must run, in order: the ones without an outcome, and the ones whose outputs they need but are gone.
         blocked: A failure that running again would only repeat; then nothing is pending.
         images: Files of the image set by view name.
-        manifest_key: Hash of the resolved manifest.
+        manifest_key: Hash of all in the manifest that decides what is made.
         note: How this attempt differs from what was asked for; empty if it does not.
     """
 
@@ -160,7 +160,7 @@ def bind(stages: Sequence[Stage[Any]], wish: Wish, images: Mapping[str, InputIma
     """
     producers = {
         IMAGES.name: digest({name: image.sha256 for name, image in images.items()}),
-        MANIFEST.name: digest(wish.resolved()),
+        MANIFEST.name: digest(wish.made_from()),
     }
     tasks = []
     left_out: set[str] = set()
@@ -199,7 +199,7 @@ def plan(
         retry: Run again what failed for a lasting reason.
     """
     tasks = bind(stages, wish, images)
-    return replan(Plan(wish.asset, tasks, tasks, None, images, digest(wish.resolved())), job, present, retry)
+    return replan(Plan(wish.asset, tasks, tasks, None, images, digest(wish.made_from())), job, present, retry)
 
 
 def replan(known: Plan, job: Job, present: Collection[str], retry: bool = False) -> Plan:

@@ -71,6 +71,8 @@ def _asset_json(asset: AssetPrice) -> dict[str, Any]:
         "saved_gpu": _seconds_json(asset.saved),
         "window": asset.turn.window if asset.turn else None,
         "day": asset.turn.day.isoformat() if asset.turn else None,
+        "deadline": asset.deadline.isoformat() if asset.deadline else None,
+        "late": asset.late,
         "too_large_seconds": asset.too_large or None,
         "blocked": {"code": plan.blocked.code, "message": plan.blocked.message} if plan.blocked else None,
         "stages": stages,
@@ -124,6 +126,7 @@ def _row(asset: AssetPrice, price: Price) -> list[str]:
     window = str(turn.window) if turn else "-"
     if asset.too_large:
         window, day = "none", "never"
+    day += " (late)" if asset.late else ""
     return [plan.asset, f"{len(names)}/{len(plan.tasks)}", *_costs(asset), window, day, what]
 
 

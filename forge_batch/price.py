@@ -7,13 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from forge_batch.estimate import Estimator, Seconds, total
 from forge_batch.forecast import Forecast, Turn, forecast
 from forge_batch.plan import Plan
 from forge_batch.quota import Allowance, Remaining
 from forge_batch.windows import GpuPlan
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Be what an asset can say for itself when it waits with others; see `windows.urgencies`.
+
+    Attributes:
+        priority: 0 to 100.
+        deadline: The last day on which it is of use, UTC, or None.
+        since: When it was first asked for; None: now.
+    """
+
+    priority: int = 50
+    deadline: date | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,8 @@ class AssetPrice:
         saved: GPU seconds that those took, or would have taken.
         turn: Window and day of its last GPU run; None if it needs no GPU or never gets a turn.
         too_large: Seconds of a run that no whole allowance holds; 0 if there is none.
+        deadline: The last day on which it is of use, or None.
+        late: Whether it will be done after that day, going by medians, or never.
     """
 
     plan: Plan
@@ -40,6 +57,8 @@ class AssetPrice:
     saved: Seconds
     turn: Turn | None
     too_large: int
+    deadline: date | None
+    late: bool
 
 
 @dataclass(frozen=True)
@@ -74,7 +93,7 @@ def price(
     left: Remaining,
     now: datetime,
     *,
-    priorities: Mapping[str, int],
+    claims: Mapping[str, Claim],
     workers: int,
     only: Collection[str] | None = None,
 ) -> Price:
@@ -86,15 +105,19 @@ def price(
         allowance: The profile that is counted against.
         left: What of it may still be spent.
         now: With a time zone.
-        priorities: By asset.
+        claims: By asset.
         workers: Assets that this machine works on at a time.
         only: Assets that the price is for; all if None.
     """
     start = estimator.cold_start()
-    queue = [GpuPlan.of(plan, estimator, now, priorities[plan.asset]) for plan in plans]
+    queue = [
+        GpuPlan.of(plan, estimator, claim.since or now, claim.priority, claim.deadline)
+        for plan in plans
+        for claim in [claims[plan.asset]]
+    ]
     foretold = forecast(queue, allowance, left, now, start)
     shown = [plan for plan in plans if only is None or plan.asset in only]
-    assets = tuple(_asset_price(plan, estimator, foretold) for plan in shown)
+    assets = tuple(_asset_price(plan, estimator, foretold, claims[plan.asset].deadline, now.date()) for plan in shown)
     turns = [turn for plan in shown for turn in foretold.turns[plan.asset]]
     windows = len({turn.window for turn in turns})
     models = sorted({task.backend for plan in shown for task in plan.pending} - {""})
@@ -114,9 +137,11 @@ def price(
     )
 
 
-def _asset_price(plan: Plan, estimator: Estimator, foretold: Forecast) -> AssetPrice:
+def _asset_price(plan: Plan, estimator: Estimator, foretold: Forecast, deadline: date | None, today: date) -> AssetPrice:
     cached = [task for task in plan.tasks if task not in plan.pending and not plan.blocked]
     turns = foretold.turns[plan.asset]
+    too_large = foretold.too_large.get(plan.asset, 0)
+    done = turns[-1].day if turns else today
     return AssetPrice(
         plan,
         total(estimator.gpu(task) for task in plan.pending),
@@ -126,7 +151,9 @@ def _asset_price(plan: Plan, estimator: Estimator, foretold: Forecast) -> AssetP
         tuple(task.stage.name for task in cached),
         total(estimator.gpu(task) for task in cached),
         turns[-1] if turns else None,
-        foretold.too_large.get(plan.asset, 0),
+        too_large,
+        deadline,
+        deadline is not None and bool(plan.pending) and (bool(too_large) or done > deadline),
     )
 
 
