@@ -12,6 +12,7 @@ from forge_batch.intake import Order
 from forge_batch.price import Claim, Price, price
 from forge_batch.project import load_project
 from forge_batch.quota import Ledger, remaining
+from forge_batch.retry_price import Odds
 from forge_batch.standing import Standing, look_up
 
 
@@ -45,13 +46,17 @@ def priced(
         now,
         claims={entry.plan.asset: _claim(entry) for entry in entries},
         workers=workers,
+        odds=Odds.from_records(records),
         only=only,
     )
 
 
 def _claim(entry: Standing) -> Claim:
     wish, since = entry.order.manifest, entry.job.since
-    return Claim(wish.priority, wish.deadline, datetime.fromisoformat(since) if since else None)
+    tried = (entry.plan.last.seed - wish.seed) % 2**32
+    seeds = max(0, entry.order.retry_seeds - tried)
+    as_asked = all(task.params == wish.params(task.stage) for task in entry.plan.tasks)
+    return Claim(wish.priority, wish.deadline, datetime.fromisoformat(since) if since else None, seeds, lower=as_asked)
 
 
 def late(price: Price, orders: Sequence[Order]) -> list[Problem]:

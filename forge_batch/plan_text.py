@@ -31,6 +31,7 @@ def price_json(price: Price) -> dict[str, Any]:
             "cpu": _seconds_json(price.cpu),
             "without_gpu": _seconds_json(price.without_gpu),
             "disk_bytes": price.disk,
+            "retry_gpu_seconds": round(price.retry_gpu, 2),
             "windows": price.windows,
             "days": price.days,
         },
@@ -71,6 +72,16 @@ def _asset_json(asset: AssetPrice) -> dict[str, Any]:
         "saved_gpu": _seconds_json(asset.saved),
         "window": asset.turn.window if asset.turn else None,
         "day": asset.turn.day.isoformat() if asset.turn else None,
+        "retries": [
+            {
+                "reason": retry.reason,
+                "chance": round(retry.chance, 3),
+                "times": retry.times,
+                "gpu": _seconds_json(retry.gpu),
+                "expected_gpu_seconds": round(retry.expected, 2),
+            }
+            for retry in asset.retries
+        ],
         "deadline": asset.deadline.isoformat() if asset.deadline else None,
         "late": asset.late,
         "too_large_seconds": asset.too_large or None,
@@ -97,11 +108,12 @@ def print_priced(price: Price, problems: Sequence[Problem], form: Format, root: 
 
 def _notice(asset: AssetPrice, price: Price) -> str:
     """Write an asset's price as an annotation for GitHub."""
-    name, run, gpu, cpu, _, disk, window, day, _ = _row(asset, price)
-    return f"::notice title=price of {name}::{run} stages, gpu {gpu}, cpu {cpu}, {disk} on disk, window {window}, {day}"
+    name, run, gpu, retry, cpu, _, disk, window, day, _ = _row(asset, price)
+    costs = f"gpu {gpu}, retries {retry}, cpu {cpu}, {disk} on disk"
+    return f"::notice title=price of {name}::{run} stages, {costs}, window {window}, {day}"
 
 
-HEAD = ("asset", "to run", "gpu", "cpu", "no gpu", "disk", "window", "day", "stages")
+HEAD = ("asset", "to run", "gpu", "retry", "cpu", "no gpu", "disk", "window", "day", "stages")
 
 
 def price_text(price: Price) -> str:
@@ -113,7 +125,7 @@ def price_text(price: Price) -> str:
         count = sum(len(asset.plan.pending) for asset in price.assets)
         windows, days = str(price.windows or "-"), _day(price.now.date() + timedelta(days=price.days), price.now.date())
         rows.append(["total", str(count), *_costs(price), windows, days, ""])
-    return table(HEAD, rows, right=(1, 2, 3, 4, 5, 6)) + "\n\n" + "\n".join(_notes(price))
+    return table(HEAD, rows, right=(1, 2, 3, 4, 5, 6, 7)) + "\n\n" + "\n".join(_notes(price))
 
 
 def _row(asset: AssetPrice, price: Price) -> list[str]:
@@ -131,7 +143,8 @@ def _row(asset: AssetPrice, price: Price) -> list[str]:
 
 
 def _costs(what: AssetPrice | Price) -> list[str]:
-    return [_whole(what.gpu), _both(what.cpu), _both(what.without_gpu), size(what.disk) if what.disk else "-"]
+    retry = f"+{what.retry_gpu:.0f} s" if what.retry_gpu >= 0.5 else "-"
+    return [_whole(what.gpu), retry, _both(what.cpu), _both(what.without_gpu), size(what.disk) if what.disk else "-"]
 
 
 def _both(seconds: Seconds) -> str:
@@ -155,12 +168,26 @@ def _notes(price: Price) -> list[str]:
         lines.append(f"{cached} stages are done and free")
     if price.wall:
         lines.append(f"on this machine, without a GPU: about {duration(price.wall)} with {price.workers} workers")
+    lines += _retry_lines(price)
     lines.append(_allowance_line(price))
     return lines + [
         f"{asset.plan.asset}: needs {asset.too_large} s in one window, more than the whole allowance: lower generate.quality"
         for asset in price.assets
         if asset.too_large
     ]
+
+
+WHY = {"gate": "a quality gate fails, and the next seed is tried", "memory": "memory runs out, and a lower resolution is tried"}
+
+
+def _retry_lines(price: Price) -> list[str]:
+    """Say how the column `retry` comes about."""
+    kinds = {retry.reason: retry for asset in price.assets for retry in asset.retries}
+    if not kinds:
+        return []
+    learned = f"learned from {price.odds.learned_from} attempts" if price.odds.learned_from else "a guess until some were made"
+    chances = "; ".join(f"in {retry.chance:.0%} {WHY[reason]}" for reason, retry in kinds.items())
+    return [f"`retry`: GPU seconds that trying again adds on average ({learned}): {chances}"]
 
 
 def _allowance_line(price: Price) -> str:

@@ -6,13 +6,14 @@ Pure; the clock is an argument. A price is made of a plan, the estimates and the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from forge_batch.estimate import Estimator, Seconds, total
 from forge_batch.forecast import Forecast, Turn, forecast
 from forge_batch.plan import Plan
 from forge_batch.quota import Allowance, Remaining
+from forge_batch.retry_price import Odds, Retry, retries
 from forge_batch.windows import GpuPlan
 
 
@@ -24,11 +25,15 @@ class Claim:
         priority: 0 to 100.
         deadline: The last day on which it is of use, UTC, or None.
         since: When it was first asked for; None: now.
+        seeds: How many other seeds may still be tried for it.
+        lower: Whether a lower resolution may still be tried.
     """
 
     priority: int = 50
     deadline: date | None = None
     since: datetime | None = None
+    seeds: int = 0
+    lower: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class AssetPrice:
         too_large: Seconds of a run that no whole allowance holds; 0 if there is none.
         deadline: The last day on which it is of use, or None.
         late: Whether it will be done after that day, going by medians, or never.
+        retries: What trying again would add; no part of the seconds above.
     """
 
     plan: Plan
@@ -59,6 +65,12 @@ class AssetPrice:
     too_large: int
     deadline: date | None
     late: bool
+    retries: tuple[Retry, ...] = ()
+
+    @property
+    def retry_gpu(self) -> float:
+        """GPU seconds that trying again adds on average."""
+        return sum(retry.expected for retry in self.retries)
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,12 @@ class Price:
     left: Remaining
     windows: int
     days: int
+    odds: Odds
+
+    @property
+    def retry_gpu(self) -> float:
+        """GPU seconds that trying again adds on average to all of it."""
+        return sum(asset.retry_gpu for asset in self.assets)
 
 
 def price(
@@ -95,6 +113,7 @@ def price(
     *,
     claims: Mapping[str, Claim],
     workers: int,
+    odds: Odds | None = None,
     only: Collection[str] | None = None,
 ) -> Price:
     """Price plans, and foretell the windows.
@@ -107,6 +126,7 @@ def price(
         now: With a time zone.
         claims: By asset.
         workers: Assets that this machine works on at a time.
+        odds: How often attempts fail; as a guess if None.
         only: Assets that the price is for; all if None.
     """
     start = estimator.cold_start()
@@ -117,7 +137,14 @@ def price(
     ]
     foretold = forecast(queue, allowance, left, now, start)
     shown = [plan for plan in plans if only is None or plan.asset in only]
-    assets = tuple(_asset_price(plan, estimator, foretold, claims[plan.asset].deadline, now.date()) for plan in shown)
+    odds = odds or Odds()
+    assets = tuple(
+        replace(
+            _asset_price(plan, estimator, foretold, claims[plan.asset].deadline, now.date()),
+            retries=retries(plan, estimator, odds, claims[plan.asset].seeds, claims[plan.asset].lower),
+        )
+        for plan in shown
+    )
     turns = [turn for plan in shown for turn in foretold.turns[plan.asset]]
     windows = len({turn.window for turn in turns})
     models = sorted({task.backend for plan in shown for task in plan.pending} - {""})
@@ -134,6 +161,7 @@ def price(
         left,
         windows,
         max(((turn.day - now.date()).days for turn in turns), default=0),
+        odds,
     )
 
 
