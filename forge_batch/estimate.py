@@ -139,6 +139,7 @@ class Estimator:
     _families: defaultdict[Family, _Logs] = field(default_factory=lambda: defaultdict(_Logs))
     _bytes: defaultdict[tuple[str, str], _Logs] = field(default_factory=lambda: defaultdict(_Logs))
     _known: dict[tuple[Kind, float], Seconds] = field(default_factory=dict)
+    _answers: dict[tuple[str, str, float], Seconds] = field(default_factory=dict)
 
     @classmethod
     def from_records(
@@ -179,6 +180,7 @@ class Estimator:
         elif not record.gpu:
             self._add(_kind(stage.name, method_of(params), stage.cost(params), "cpu"), record.seconds)
         self._known.clear()
+        self._answers.clear()
 
     def _add(self, kind: Kind, seconds: float) -> None:
         if seconds > 0 and kind[-1] > 0:
@@ -202,7 +204,10 @@ class Estimator:
         """Give the seconds on the GPU with its model loaded; nothing for a task that needs no GPU."""
         if task.device == "cpu":
             return NOTHING
-        return self._predict(_kind(task.stage.name, task.method, task.cost, "gpu", self.gpu_model))
+        asked = task.stage.name, task.method, task.cost.gpu
+        if asked not in self._answers:
+            self._answers[asked] = self._predict(_kind(task.stage.name, task.method, task.cost, "gpu", self.gpu_model))
+        return self._answers[asked]
 
     def of(self, task: Task) -> Seconds:
         """Give the seconds on the device that the task is meant for."""

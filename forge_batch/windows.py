@@ -34,8 +34,6 @@ FAINTEST = 30.0
 SLACK = 3.0
 """Times the longest task by which a window may outlast its plan: seconds are charged as they pass, not as they are declared,
 and a task that is cut off is lost. Three times its p90 is beyond the tail of any task that was seen."""
-OVERHEAD = 0.04
-"""Share of a window's seconds that starts and loads may take before it pays to wait for more work."""
 
 ORDER = {stage.name: number for number, stage in enumerate(STAGES)}
 
@@ -92,10 +90,11 @@ class GpuPlan:
         since: datetime,
         priority: int = 50,
         deadline: date | None = None,
+        ready: datetime | None = None,
     ) -> GpuPlan:
         """Price the pending GPU tasks of a plan."""
         runs = tuple(tuple(_gpu_task(task, estimator) for task in run) for run in plan.gpu_runs)
-        return cls(plan.asset, runs, since, priority, deadline)
+        return cls(plan.asset, runs, since, priority, deadline, ready)
 
     def without(self, keys: Collection[str]) -> GpuPlan:
         """Leave out tasks that are done."""
@@ -128,6 +127,11 @@ class GpuPlan:
     def loads(self) -> tuple[tuple[Load, int], ...]:
         """What the next run needs loaded, and p90 of the seconds that takes."""
         return tuple(_loads(self.runs[0]).items())
+
+    @cached_property
+    def load_seconds(self) -> int:
+        """p90 of all loads that the next run needs."""
+        return sum(seconds for _, seconds in self.loads)
 
 
 @dataclass(frozen=True)
@@ -284,26 +288,12 @@ def _spare(window: Window, queue: Sequence[GpuPlan], worth: Sequence[float], sta
     return tuple(sorted((task for number in taken for task in others[number][0].runs[0]), key=_place))
 
 
-def worth_opening(
-    window: Window, plans: Sequence[GpuPlan], now: datetime, resets_at: datetime | None, patience: timedelta
-) -> bool:
-    """Tell whether a window should be opened now, or whether more work should gather in it first.
-
-    It waits while starts and loads would take more than OVERHEAD of it, but no asset in it longer than `patience` since its run
-    was ready, and not when the allowance would come back meanwhile: what is left of it then is lost.
-    """
-    work = sum(task.seconds.p90 for task in window.tasks)
-    if window.seconds - work <= OVERHEAD * window.seconds or resets_at is None or resets_at - now <= patience:
-        return bool(window.tasks)
-    inside = set(window.assets)
-    return any(now - (plan.ready or plan.since) >= patience for plan in plans if plan.asset in inside)
-
-
 def _window(chosen: Sequence[GpuPlan], now: datetime, begin: int, size: Size, most: int | None) -> Window:
     tasks = [task for plan in chosen for task in plan.runs[0]]
     if not tasks:
         return Window(now)
-    ordered = sorted(tasks, key=_place)  # stable: older assets first
+    # long ones first: what the end of the window cuts off, or passes over, is short; among equals older assets first
+    ordered = sorted(tasks, key=lambda task: (_place(task), -task.seconds.p90))
     loads = _loads(tasks)
     seconds = begin + sum(loads.values()) + sum(plan.seconds for plan in chosen)
     limit = seconds + math.ceil(SLACK * max(task.seconds.p90 for task in tasks))
@@ -335,4 +325,4 @@ def alone(plan: GpuPlan, start: Seconds) -> int:
 
 def overhead(plan: GpuPlan, start: Seconds) -> int:
     """Give the seconds of such a window that are not the tasks' own."""
-    return math.ceil(start.p90) + sum(seconds for _, seconds in plan.loads)
+    return math.ceil(start.p90) + plan.load_seconds

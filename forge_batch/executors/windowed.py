@@ -22,16 +22,17 @@ from forge_batch.executors.contract import Chain, Event, Executor, Finished, Pro
 from forge_batch.executors.gpu_window import Gpu, Refusal, Refused, Started, WindowTask, window_tasks
 from forge_batch.executors.local import LocalPool
 from forge_batch.jobs import Failure, TaskRecord
+from forge_batch.opening import LAST_CALL, ripe, worth_opening
 from forge_batch.quota import Budget
 from forge_batch.stage import Device
-from forge_batch.windows import GpuPlan, Window, overhead, pack, worth_opening
+from forge_batch.windows import GpuPlan, Window, overhead, pack
 
 KILLS = 2
 """How often the worker of a task may be killed before the asset fails."""
 RETRIES = 5
 """How often a window is tried again at once before the GPU is left alone for a while."""
 PAUSE = timedelta(minutes=5)
-GATHER = timedelta(minutes=3)
+GATHER = timedelta(minutes=30)
 """How long a window that would hold little waits for work that the CPU is at."""
 
 
@@ -182,9 +183,11 @@ class _Run:
         budget = self.settings.budget
         left = budget.remaining(now)
         seconds = left.seconds if self.cap == math.inf else int(min(left.seconds or self.cap, self.cap))
-        window = pack(plans, seconds, now, self.settings.start, budget.allowance)
+        chosen = ripe(plans, left, now, self.settings.start, budget.allowance)
+        window = pack(chosen, seconds, now, self.settings.start, budget.allowance)
         if not window.tasks:
-            self.blocked = Refusal("wait", "what is left of the GPU allowance is too little for any task", left.resets_at)
+            last_call = left.resets_at - LAST_CALL if left.resets_at and len(chosen) < len(plans) else left.resets_at
+            self.blocked = Refusal("wait", "what is left of the GPU allowance is too little for any task", last_call)
             return None
         if self.pool.busy and not worth_opening(window, plans, now, left.resets_at, GATHER):
             return None  # the CPU is about to bring more for it
