@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import Problem
-from forge_batch.estimate import Estimator
+from forge_batch.estimate import Calibration, Estimator, calibration
+from forge_batch.executors.choose import Access, budget_of
 from forge_batch.intake import Order
 from forge_batch.price import Claim, Price, price
 from forge_batch.project import load_project
-from forge_batch.quota import Ledger, remaining
+from forge_batch.quota import Allowance, Remaining
 from forge_batch.retry_price import Odds
 from forge_batch.standing import Standing, look_up
 
+NO_ACCESS = Access()
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """Be what `status` says beside the assets.
+
+    Attributes:
+        left: What may be spent of the allowance, and who says so.
+        calibration: How well past tasks were foretold; None if none was.
+    """
+
+    allowance: Allowance
+    left: Remaining
+    calibration: Calibration | None
+
+
+def machinery(content: ContentRepo, assets: Iterable[str], now: datetime, access: Access) -> Machinery:
+    """Look at the allowance and at the history of these assets; raises like `priced`."""
+    project = load_project(content.root)
+    records = [record for asset in assets for record in content.load_job(asset).records.values()]
+    left = budget_of(content.home, project, access).remaining(now)
+    return Machinery(project.profile, left, calibration(records))
+
 
 def priced(
-    content: ContentRepo, orders: Sequence[Order], now: datetime, workers: int, only: Collection[str] | None = None
+    content: ContentRepo,
+    orders: Sequence[Order],
+    now: datetime,
+    workers: int,
+    only: Collection[str] | None = None,
+    access: Access = NO_ACCESS,
 ) -> Price:
     """Price a queue, from what its jobs took so far and what is left of the allowance.
 
@@ -27,6 +58,7 @@ def priced(
         now: With a time zone.
         workers: Assets that this machine works on at a time.
         only: Assets to show; all if None.
+        access: How to ask the platform what is left; without a token the ledger says it.
 
     Raises:
         ManifestError: forge.yaml is wrong.
@@ -35,9 +67,7 @@ def priced(
     project = load_project(content.root)
     records = [record for order in orders for record in content.load_job(order.manifest.asset).records.values()]
     entries = [look_up(content, order) for order in orders]
-    left = remaining(
-        project.profile, Ledger(content.home / "state" / "ledger.jsonl").entries(), now, None, project.allow_paid_seconds
-    )
+    left = budget_of(content.home, project, access).remaining(now)
     return price(
         [entry.plan for entry in entries],
         Estimator.from_records(records),

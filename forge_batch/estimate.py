@@ -22,6 +22,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from forge_batch.backends.catalog import GPU_NEEDS
@@ -120,6 +121,43 @@ class _Logs:
         scale = math.sqrt(beta * (kappa + 1) / (alpha * kappa))
         center = self.center(prior)
         return Seconds(math.exp(center), math.exp(center + float(stdtrit(2 * alpha, 0.9)) * scale), 1 / (kappa + 1))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Be how well past tasks were foretold.
+
+    Attributes:
+        tasks: How many were foretold and are done.
+        under_p90: Share of them that took less than their p90; 0.9 is right.
+        error: Median of how far the p50 was off, relative to what was taken.
+    """
+
+    tasks: int
+    under_p90: float
+    error: float
+
+
+def calibration(records: Iterable[TaskRecord], stages: Sequence[Stage[Any]] = STAGES) -> Calibration | None:
+    """Hold what was foretold against what was taken; None if nothing was foretold yet.
+
+    Stages meant for a GPU that ran without one do not count, since nobody foretold that; nor do the seconds for loading models
+    and starting workers, which have estimates of their own.
+    """
+    by_name = {stage.name: stage for stage in stages}
+    taken = []
+    for record in records:
+        own = record.gpu_seconds - record.load_seconds - record.start_seconds if record.gpu_seconds else record.seconds
+        misplaced = not record.gpu and record.stage in by_name and by_name[record.stage].device == "gpu"
+        if record.state == "done" and record.expected and record.expected[0] > 0 and own > 0 and not misplaced:
+            taken.append((own, *record.expected))
+    if not taken:
+        return None
+    return Calibration(
+        len(taken),
+        sum(own <= p90 for own, _, p90 in taken) / len(taken),
+        median(abs(p50 - own) / own for own, p50, _ in taken),
+    )
 
 
 Family = tuple[str, str]  # what is done, on which GPU model (or "cpu")

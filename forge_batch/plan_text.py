@@ -9,11 +9,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from forge_batch.dry_run import Machinery
 from forge_batch.errors import Problem
 from forge_batch.estimate import Seconds
 from forge_batch.plain_text import duration, size, table
 from forge_batch.price import AssetPrice, Price
 from forge_batch.problem_text import Format, all_problems
+from forge_batch.quota import Allowance, Remaining
 from forge_batch.report import Report
 from forge_batch.stage import Stage
 from forge_batch.stages import STAGES
@@ -21,7 +23,6 @@ from forge_batch.stages import STAGES
 
 def price_json(price: Price) -> dict[str, Any]:
     """Give what remains as data; all seconds are estimates."""
-    left = price.left
     return {
         "assets": [_asset_json(asset) for asset in price.assets],
         "workers": price.workers,
@@ -35,14 +36,25 @@ def price_json(price: Price) -> dict[str, Any]:
             "windows": price.windows,
             "days": price.days,
         },
-        "allowance": {
-            "profile": price.allowance.name,
-            "seconds": price.allowance.seconds,
-            "left": left.seconds,
-            "resets_at": left.resets_at.isoformat() if left.resets_at else None,
-            "source": left.source,
-        },
+        "allowance": _allowance_json(price.allowance, price.left),
     }
+
+
+def _allowance_json(allowance: Allowance, left: Remaining) -> dict[str, Any]:
+    return {
+        "profile": allowance.name,
+        "seconds": allowance.seconds,
+        "left": left.seconds,
+        "resets_at": left.resets_at.isoformat() if left.resets_at else None,
+        "source": left.source,
+    }
+
+
+def machinery_json(machinery: Machinery) -> dict[str, Any]:
+    """Give what `status` says beside the assets."""
+    seen = machinery.calibration
+    estimates = {"tasks": seen.tasks, "under_p90": round(seen.under_p90, 3), "error": round(seen.error, 3)} if seen else None
+    return {"allowance": _allowance_json(machinery.allowance, machinery.left), "estimates": estimates}
 
 
 def _asset_json(asset: AssetPrice) -> dict[str, Any]:
@@ -191,17 +203,33 @@ def _retry_lines(price: Price) -> list[str]:
 
 
 def _allowance_line(price: Price) -> str:
-    name, left = price.allowance.name, price.left
-    if left.seconds is None or left.whole is None:
-        return f"allowance {name}: GPU seconds are not counted"
-    resets = f", the rest comes back at {left.resets_at:%H:%M} UTC on {left.resets_at:%d %b}" if left.resets_at else ""
-    said = f"allowance {name}: {left.seconds} of {left.whole} s left ({left.source}){resets}; "
+    left, said = price.left, _left_text(price.allowance, price.left)
+    if left.whole is None:
+        return said
     if not price.gpu.p50:
-        return said + "nothing of it is needed"
+        return f"{said}; nothing of it is needed"
     shares = f"{price.gpu.p50 / left.whole:.0%} / {price.gpu.p90 / left.whole:.0%} of a day's"
     windows = f"{price.windows} window{'s' * (price.windows != 1)}"
     done = _day(price.now.date() + timedelta(days=price.days), price.now.date())
-    return said + f"this takes {_whole(price.gpu)}, {shares}, in {windows}, done {done}"
+    return f"{said}; this takes {_whole(price.gpu)}, {shares}, in {windows}, done {done}"
+
+
+def _left_text(allowance: Allowance, left: Remaining) -> str:
+    if left.seconds is None or left.whole is None:
+        return f"allowance {allowance.name}: GPU seconds are not counted"
+    resets = f", the rest comes back at {left.resets_at:%H:%M} UTC on {left.resets_at:%d %b}" if left.resets_at else ""
+    return f"allowance {allowance.name}: {left.seconds} of {left.whole} s left ({left.source}){resets}"
+
+
+def machinery_text(machinery: Machinery) -> str:
+    """Say what is left of the allowance, who says so, and how well past tasks were foretold."""
+    lines = [_left_text(machinery.allowance, machinery.left)]
+    if seen := machinery.calibration:
+        lines.append(
+            f"estimates: {seen.under_p90:.0%} of {seen.tasks} past tasks took less than their p90 (90% is right); "
+            f"half of the p50 were off by less than {seen.error:.0%}"
+        )
+    return "\n".join(lines)
 
 
 def status_text(report: Report) -> str:

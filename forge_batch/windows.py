@@ -73,6 +73,7 @@ class GpuPlan:
         priority: 0 to 100.
         deadline: The last day on which it is of use, or None.
         ready: Since when the next run could start, if that is known.
+        start: Seconds until a fresh GPU worker can begin, as far as history knows.
     """
 
     asset: str
@@ -81,6 +82,7 @@ class GpuPlan:
     priority: int = 50
     deadline: date | None = None
     ready: datetime | None = None
+    start: Seconds = NOTHING
 
     @classmethod
     def of(
@@ -94,7 +96,7 @@ class GpuPlan:
     ) -> GpuPlan:
         """Price the pending GPU tasks of a plan."""
         runs = tuple(tuple(_gpu_task(task, estimator) for task in run) for run in plan.gpu_runs)
-        return cls(plan.asset, runs, since, priority, deadline, ready)
+        return cls(plan.asset, runs, since, priority, deadline, ready, estimator.cold_start())
 
     def without(self, keys: Collection[str]) -> GpuPlan:
         """Leave out tasks that are done."""

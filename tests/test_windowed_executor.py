@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forge_batch.estimate import Seconds
+from forge_batch.estimate import Estimator, Seconds
 from forge_batch.executors.contract import Chain, Event, Finished, TaskSpec, Waits, WindowEdge
 from forge_batch.executors.gpu_window import Refusal, Refused, Started, WindowTask, run_window
 from forge_batch.executors.local import LocalGpu
@@ -308,3 +308,35 @@ def test_the_cpu_works_while_a_window_is_open(tmp_path: Path) -> None:
                 cut.set()
     assert done == ["b-cut", "a-0-generate", "b-generate"]
     assert [window.assets for window in gpu.windows] == [("a",), ("b",)]
+
+
+class LateGpu(FakeGpu):
+    """Take a while until the first task of a window begins."""
+
+    def open(self, window: Window, tasks: Sequence[WindowTask]) -> Iterator[Started | TaskRecord]:
+        time.sleep(0.2)
+        yield from super().open(window, tasks)
+
+
+def test_the_start_of_a_worker_is_kept_and_learned_from(tmp_path: Path) -> None:
+    """The first record of each window holds the seconds until its first task began; estimates move from their prior to them."""
+    chains = [gpu_chain(name, tmp_path, ["generate"], ["bake_normal"]) for name in "ab"]
+    events, _ = run(LateGpu(), chains, tmp_path)
+    records = [event.record for event in events if isinstance(event, Finished)]
+    begun = [record.start_seconds for record in records]
+    assert [start >= 0.2 for start in begun] == [True, False] * 2
+    assert begun[1::2] == [0.0, 0.0]
+    assert [record.gpu_seconds for record in records] == pytest.approx([1.0 + start for start in begun])
+    kept = [TaskRecord.from_json(json.loads(json.dumps(record.to_json()))) for record in records]
+    learned, guessed = Estimator.from_records(kept).cold_start(), Estimator().cold_start()
+    assert max(begun) < learned.p50 < guessed.p50 / 2
+
+
+def test_the_start_that_history_knows_is_planned_for(tmp_path: Path) -> None:
+    """An executor that is told nothing plans the start that came with the chains: 7 s of p90 beside a task of 10 s."""
+    chain = gpu_chain("a", tmp_path, ["generate"])
+    assert chain.gpu is not None
+    gpu = FakeGpu()
+    executor = WindowedExecutor(2, gpu, Budget(SEED, Ledger(tmp_path / "ledger.jsonl")), clock=lambda: NOW, stay=timedelta(0))
+    list(executor.run([replace(chain, gpu=replace(chain.gpu, start=Seconds(4.0, 7.0)))]))
+    assert [window.seconds for window in gpu.windows] == [17]
