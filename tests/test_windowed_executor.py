@@ -340,3 +340,25 @@ def test_the_start_that_history_knows_is_planned_for(tmp_path: Path) -> None:
     executor = WindowedExecutor(2, gpu, Budget(SEED, Ledger(tmp_path / "ledger.jsonl")), clock=lambda: NOW, stay=timedelta(0))
     list(executor.run([replace(chain, gpu=replace(chain.gpu, start=Seconds(4.0, 7.0)))]))
     assert [window.seconds for window in gpu.windows] == [17]
+
+
+def test_after_five_retries_the_gpu_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    """The sixth fault of the network in a row ends the windows for five minutes; nobody has failed."""
+    gpu = FakeGpu([(0, Refusal("retry", "Unexpected end of stream"))] * 6)
+    events, _ = run(gpu, [gpu_chain("a", tmp_path, ["generate"])], tmp_path)
+    assert [event for event in events if isinstance(event, Waits)] == [
+        Waits("Unexpected end of stream", NOW + timedelta(minutes=5))
+    ]
+    assert (finished(events), len(gpu.windows)) == ([], 6)
+
+
+def test_a_long_task_waits_for_the_last_call(tmp_path: Path) -> None:
+    """With 300 s left of 1,500, a task of 200 s waits until three hours before midnight, and the event says when."""
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.settle(ledger.reserve(1200, NOW), 1200, NOW)
+    gpu = FakeGpu()
+    events, _ = run(gpu, [gpu_chain("a", tmp_path, ["generate"], seconds=200.0)], tmp_path)
+    assert [event.until for event in events if isinstance(event, Waits)] == [datetime(2026, 3, 1, 21, tzinfo=UTC)]
+    late = lambda: datetime(2026, 3, 1, 21, tzinfo=UTC)  # noqa: E731 - a clock that stands still
+    events, _ = run(gpu, [gpu_chain("a", tmp_path, ["generate"], seconds=200.0)], tmp_path, clock=late)
+    assert finished(events) == ["a-0-generate"]
