@@ -21,7 +21,7 @@ import numpy as np
 from forge_batch.estimate import Seconds
 from forge_batch.ops.knapsack import upper_bound
 from forge_batch.quota import UNLIMITED
-from forge_batch.windows import GpuPlan, GpuTask, _item, pack, weights
+from forge_batch.windows import GpuPlan, GpuTask, _items, pack, weights
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 START = Seconds(4.0, 7.0)
@@ -59,7 +59,7 @@ def measure(count: int, room: int, queues: int = 20) -> dict[str, float]:
         took.append(1000 * (time.process_time() - begin))
         ordered = sorted(plans, key=lambda plan: (plan.since, plan.asset))
         worth = np.array(weights(ordered, NOW))
-        items = [_item(plan.runs[0], weight, UNLIMITED, 7) for plan, weight in zip(ordered, worth, strict=True)]
+        items = _items(ordered, worth, UNLIMITED, 7)
         bound = upper_bound(items, room)
         value = sum(worth[i] for i, plan in enumerate(ordered) if plan.asset in set(window.assets))
         share.append(1.0 if window.assets and len(window.assets) == count else value / bound)

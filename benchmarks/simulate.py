@@ -1,16 +1,18 @@
 """Run 60 days of a batch in seconds: the real planner, estimator, packer and ledger in a made-up world, for four policies.
 
-    python benchmarks/simulate.py [--days N] [--seed S] [--json] [--out DIR]
+    python benchmarks/simulate.py [--days N] [--seed S] [--seeds N] [--json] [--out DIR]
 
-The world: assets of all kinds come singly and in bursts, a quarter with a deadline; true durations are log-normal about
-medians that the priors miss, and one in thirty tasks takes three times as long; the GPU is busy now and then; workers are
-killed; on one day in four somebody else spends up to half of the allowance. All of it is drawn beforehand, so every policy
-meets the same. The allowance is zerogpu-pro, and a little more is asked of it than there is; after the last arrival time
-goes on until all is done, so that `assets_per_day` counts every asset, dear ones too.
+The world (simulated_world.py): assets of all kinds come singly and in bursts, a quarter with a deadline; true durations are
+log-normal about medians that the priors miss, and one in thirty tasks takes three times as long; the GPU is busy now and then;
+workers are killed; on one day in four somebody else spends up to half of the allowance. All of it is drawn beforehand, so every
+policy meets the same. The allowance is zerogpu-pro, and a little more is asked of it than there is; after the last arrival time
+goes on until all is done, so that `assets_per_day` counts every asset, dear ones too. `finished_in_days` counts those that were
+done before the last arrival.
 
-Policies: `fifo` takes assets by age until one does not fit; `shortest_first` the cheapest that fit; `first_fit_decreasing`
-the dearest that fit; these three open a window as soon as anything fits, and run it in their order. `ours` is windows.pack and
-worth_opening. All use the same estimates, the same slack at the end of a window and the same ledger.
+Policies (simulated_policies.py): `fifo` takes assets by age until one does not fit; `shortest_first` the cheapest that fit;
+`first_fit_decreasing` the dearest that fit; these three open a window as soon as anything fits, and run it in their order.
+`ours` is opening.ripe, windows.pack and opening.worth_opening. All use the same estimates, the same slack at the end of a
+window and the same ledger.
 
 `kept_share` is the share of all seconds charged that went into tasks whose result was kept, with the loads and starts that
 these needed; `wasted_seconds` is the rest: tasks cut off by a kill or by the end of a window, and what was loaded for them.
@@ -20,169 +22,52 @@ these needed; `wasted_seconds` is the rest: tasks cut off by a kill or by the en
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
+import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from simulated_policies import PATIENCE, POLICIES, Policy
+from simulated_world import (
+    ALLOWANCE,
+    BEGIN,
+    BUSY,
+    GPU,
+    KILLS_A_SECOND,
+    SPREAD,
+    START,
+    TAIL,
+    TAIL_FACTOR,
+    WRONG,
+    Arrival,
+    Platform,
+    arrivals,
+    draw,
+    others,
+    truth_of_load,
+)
 
-from forge_batch.estimate import Estimator, Seconds
+from forge_batch.estimate import Estimator
 from forge_batch.executors.windowed import KILLS
 from forge_batch.jobs import Job, TaskRecord
-from forge_batch.plan import InputImage, Plan, plan
-from forge_batch.quota import DAY, PROFILES, Allowance, Ledger, Reading, remaining
+from forge_batch.opening import ripe, worth_opening
+from forge_batch.plan import InputImage, Plan, plan, replan
+from forge_batch.quota import DAY, Ledger, remaining
 from forge_batch.stages import STAGES
-from forge_batch.windows import SLACK, GpuPlan, GpuTask, Size, Window, overhead, pack, worth_opening
+from forge_batch.windows import GpuPlan, GpuTask, Window, overhead, pack
 
-RESULTS = Path(__file__).parent / "results"
-BEGIN = datetime(2026, 3, 1, 8, tzinfo=UTC)
-ALLOWANCE = PROFILES["zerogpu-pro"]
-GPU = "RTX PRO 6000 Blackwell, half"
 BY_NAME = {stage.name: stage for stage in STAGES}
-WRONG = {"trellis2": 1.3, "hunyuan3d": 0.7, "unirig": 1.2, "diffusion": 0.8, "": 1.5}
-"""How far the true medians lie from the priors."""
-SPREAD, TAIL, TAIL_FACTOR = 0.3, 1 / 30, 3.0
-START, KILLS_A_SECOND, BUSY = 6.0, 1 / 20_000, 0.1
-SINGLES, BURST = 21, (30, 150)
-"""Single assets a day, mean, and assets in a burst, from and to."""
-KINDS: tuple[tuple[float, dict[str, dict[str, Any]]], ...] = (
-    (0.30, {"generate": {"backend": "trellis2", "quality": "fast"}}),
-    (0.22, {"generate": {"backend": "trellis2"}}),
-    (0.06, {"generate": {"backend": "trellis2", "quality": "hero"}, "inpaint": {"enabled": True, "method": "diffusion"}}),
-    (0.14, {"generate": {"backend": "hunyuan3d"}}),
-    (0.08, {"generate": {"backend": "hunyuan3d"}, "inpaint": {"enabled": True, "method": "diffusion"}}),
-    (0.10, {"generate": {"backend": "hull"}}),
-    (0.10, {"generate": {"backend": "hunyuan3d"}, "rig": {"enabled": True}}),
-)
-"""Shares of what is asked for."""
-
-
-def draw(*what: object) -> np.random.Generator:
-    """Give a source of chance that depends on names alone, so that all policies meet the same."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:8], "big"))
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """Be an asset that somebody asks for."""
-
-    at: datetime
-    asset: str
-    settings: dict[str, dict[str, Any]]
-    priority: int
-    deadline: date | None
-    seed: int = 0
-
-    def params(self, stage: Any) -> Any:
-        """Give what the manifest would say to a stage."""
-        required = {"height_cm": 50} if stage.name == "place" else {}
-        return stage.params(**{**required, **self.settings.get(stage.name, {})})
-
-    def resolved(self) -> dict[str, Any]:
-        """Give what makes the asset's keys its own."""
-        return {"asset": self.asset, **self.settings}
-
-
-def arrivals(days: int, seed: int) -> list[Arrival]:
-    """Draw what is asked for: a few assets a day, and on one day in five a burst of one kind."""
-    rng = draw("arrivals", seed)
-    found: list[Arrival] = []
-    shares = np.array([share for share, _ in KINDS])
-    for day in range(days):
-        times = [(float(rng.uniform(0, 1)), int(rng.choice(len(KINDS), p=shares))) for _ in range(rng.poisson(SINGLES))]
-        if rng.random() < 0.18:
-            moment = float(rng.uniform(0, 1))
-            times += [(moment, int(kind)) for kind in rng.choice(len(KINDS), int(rng.integers(*BURST)), p=shares)]
-        for moment, kind in sorted(times):
-            at = BEGIN + (day + moment) * DAY
-            deadline = (at + timedelta(days=int(rng.integers(3, 15)))).date() if rng.random() < 0.25 else None
-            found.append(Arrival(at, f"a{len(found):05d}", KINDS[kind][1], int(rng.choice([30, 50, 50, 50, 70])), deadline))
-    return found
-
-
-@dataclass
-class Platform:
-    """Be ZeroGPU: keep the true count, start windows, refuse them."""
-
-    others: list[tuple[datetime, float]]
-    opened: datetime | None = None
-    spent: float = 0.0
-
-    def charge(self, now: datetime, seconds: float) -> None:
-        """Count seconds; the first ones open a period of 24 hours."""
-        self.reset(now)
-        self.opened = self.opened or now
-        self.spent += seconds
-        assert self.spent <= (ALLOWANCE.seconds or 0) + 1e-6, "more was spent than there was"
-
-    def reset(self, now: datetime) -> None:
-        """End a period that is over."""
-        if self.opened is not None and now >= self.opened + DAY:
-            self.opened, self.spent = None, 0.0
-
-    def read(self, now: datetime) -> Reading:
-        """Answer the quota endpoint, after what others spent until now."""
-        while self.others and self.others[0][0] <= now:
-            at, seconds = self.others.pop(0)
-            self.reset(at)
-            self.charge(at, min(seconds, (ALLOWANCE.seconds or 0) - self.spent))
-        self.reset(now)
-        whole = ALLOWANCE.seconds or 0
-        resets_at = None if self.opened is None else self.opened + DAY
-        return Reading(whole, math.floor(whole - self.spent), resets_at, 0, now)
-
-
-Policy = Callable[[Sequence[GpuPlan], int | None, datetime, Seconds, Allowance], Window]
-
-
-def in_turn(key: Callable[[GpuPlan], Any], *, stop: bool) -> Policy:
-    """Make a policy that takes assets one after another, loading a model whenever it is not the loaded one."""
-
-    def choose(plans: Sequence[GpuPlan], seconds: int | None, now: datetime, start: Seconds, allowance: Allowance) -> Window:
-        begin = math.ceil(start.p90)
-        tasks: list[GpuTask] = []
-        models: list[str] = []
-        spent = begin
-        size: Size = "large"
-        for one in sorted(plans, key=key):
-            size = size if tasks else one.size
-            needed, loaded = 0, models[-1:]
-            for task in one.runs[0]:
-                needed += math.ceil(task.load.p90) if task.model and [task.model] != loaded else 0
-                loaded = [task.model] if task.model else loaded
-            needed += math.ceil(sum(task.seconds.p90 for task in one.runs[0]))
-            if one.size == size and spent + needed <= allowance.longest(seconds or 0, size):
-                spent, tasks = spent + needed, [*tasks, *one.runs[0]]
-                models += [m for m in loaded if [m] != models[-1:]]
-            elif stop:
-                break
-        slack = math.ceil(SLACK * max((task.seconds.p90 for task in tasks), default=0.0))
-        limit = min(spent + slack, allowance.longest(seconds or 0, size))
-        return Window(now, tuple(tasks), spent, limit, size, tuple(models)) if tasks else Window(now)
-
-    return choose
-
-
-def dearness(one: GpuPlan) -> float:
-    """Give the seconds of an asset's next run."""
-    return sum(task.seconds.p90 for task in one.runs[0])
-
-
-POLICIES: dict[str, Policy] = {
-    "fifo": in_turn(lambda one: (one.since, one.asset), stop=True),
-    "shortest_first": in_turn(lambda one: (dearness(one), one.since), stop=False),
-    "first_fit_decreasing": in_turn(lambda one: (-dearness(one), one.since), stop=False),
-    "ours": pack,
-}
-PATIENCE = {"ours": timedelta(hours=2)}
-"""The three simple policies open a window as soon as anything fits."""
+MEMORY = Path("/dev/shm")
+"""Where ledgers lie if there is such a thing: a disk's fsync is no part of what is simulated."""
 
 
 @dataclass
@@ -196,12 +81,7 @@ class Asset:
     attempts: int = 0
     cut_off: dict[str, float] = field(default_factory=dict)
     done_at: datetime | None = None
-    priced: tuple[int, GpuPlan] | None = None
-
-    @property
-    def open(self) -> bool:
-        """Whether it is worked on: not done, and not given up after too many kills."""
-        return self.done_at is None and self.attempts <= KILLS
+    priced: GpuPlan | None = None
 
 
 @dataclass
@@ -215,6 +95,7 @@ class Simulation:
     ledger: Ledger
     estimator: Estimator = field(default_factory=lambda: Estimator(GPU))
     assets: dict[str, Asset] = field(default_factory=dict)
+    open: dict[str, Asset] = field(default_factory=dict)
     errors: list[float] = field(default_factory=list)
     covered: list[bool] = field(default_factory=list)
     charged: float = 0.0
@@ -229,24 +110,23 @@ class Simulation:
     def run(self) -> dict[str, Any]:
         """Live through the days; give the figures."""
         coming = arrivals(self.days, self.seed)
-        rng = draw("others", self.seed)
-        spends = [
-            (BEGIN + (day + rng.random()) * DAY, rng.uniform(100, 1200)) for day in range(self.days) if rng.random() < 0.25
-        ]
-        platform = Platform([(at, float(seconds)) for at, seconds in spends])
+        platform = Platform(others(self.days, self.seed))
         now, end = BEGIN, BEGIN + self.days * DAY
-        while now < end or (any(asset.open for asset in self.assets.values()) and now < end + (self.days + 30) * DAY):
+        while now < end or (self.open and now < end + (self.days + 30) * DAY):
             while coming and coming[0].at <= now:
                 self._take_in(coming.pop(0))
             self._note(now)
-            self.learned = (now - BEGIN) // timedelta(hours=8)
+            self._forget_prices(now)
             left = remaining(ALLOWANCE, self._recent(now), now, platform.read(now))
-            queue = [self._price(asset) for asset in self.assets.values() if asset.open and asset.ready_at <= now]
+            queue = [asset.priced or self._price(asset) for asset in self.open.values() if asset.ready_at <= now]
+            if self.policy is pack:
+                queue = ripe(queue, left, now, self.estimator.cold_start(), ALLOWANCE)
             window = self.policy(queue, left.seconds, now, self.estimator.cold_start(), ALLOWANCE)
             if not worth_opening(window, queue, now, left.resets_at, self.patience):
-                events = [asset.ready_at for asset in self.assets.values() if asset.open and asset.ready_at > now]
-                events += [one.at for one in coming[:1]] + ([left.resets_at] if left.resets_at else [])
-                now = max(now + timedelta(minutes=15), min([*events, now + timedelta(hours=1)]))
+                events = [asset.ready_at for asset in self.open.values() if asset.ready_at > now]
+                events += [one.at for one in coming[:1]]
+                look = max(now + timedelta(minutes=15), min([*events, now + timedelta(hours=1)]))
+                now = min(look, left.resets_at or look)
             elif draw("busy", self.seed, now.date(), now.hour, now.minute // 10).random() < BUSY:
                 now += timedelta(seconds=360)  # 60 in the queue of the platform, then a pause
             else:
@@ -254,11 +134,12 @@ class Simulation:
         return self._figures(now)
 
     def _recent(self, now: datetime) -> list[Any]:
-        return [entry for entry in self.ledger.entries() if entry.at > now - 2 * DAY]
+        entries = self.ledger.entries()
+        return entries[bisect_right(entries, now - 2 * DAY, key=lambda entry: entry.at) :]
 
     def _take_in(self, arrival: Arrival) -> None:
         job = Job(arrival.asset)
-        self.assets[arrival.asset] = Asset(arrival, job, planned(arrival, job), arrival.at)
+        self.open[arrival.asset] = self.assets[arrival.asset] = Asset(arrival, job, planned(arrival, job), arrival.at)
         self._work_on_cpu(self.assets[arrival.asset], arrival.at)
 
     def _work_on_cpu(self, asset: Asset, now: datetime) -> None:
@@ -272,22 +153,29 @@ class Simulation:
                 done.add(task.key)
                 seconds += task.cost.cpu
                 asset.job = asset.job.with_record(TaskRecord(task.stage.name, task.key, "done", task.cost.cpu))
-        asset.plan = planned(asset.arrival, asset.job)
+        asset.plan = replan(asset.plan, asset.job, asset.job.records)
         asset.priced = None
         asset.ready_at = now + timedelta(seconds=seconds)
         if not asset.plan.pending:
             asset.done_at = asset.ready_at
+            del self.open[asset.arrival.asset]
+
+    def _forget_prices(self, now: datetime) -> None:
+        """Let all be priced anew every eight hours: what was learned meanwhile counts from then on."""
+        third = (now - BEGIN) // timedelta(hours=8)
+        if third > self.learned:
+            self.learned = third
+            for asset in self.open.values():
+                asset.priced = None
 
     def _price(self, asset: Asset) -> GpuPlan:
-        """Price an asset anew every eight hours: what was learned meanwhile counts from then on."""
-        if asset.priced is None or asset.priced[0] != self.learned:
-            arrival = asset.arrival
-            priced = GpuPlan.of(asset.plan, self.estimator, arrival.at, arrival.priority, arrival.deadline)
-            for key, seconds in asset.cut_off.items():
-                most = ALLOWANCE.longest(ALLOWANCE.seconds or 0, priced.size) - overhead(priced, self.estimator.cold_start())
-                priced = priced.cut_off(key, seconds, most)
-            asset.priced = self.learned, replace(priced, ready=asset.ready_at)
-        return asset.priced[1]
+        arrival = asset.arrival
+        priced = GpuPlan.of(asset.plan, self.estimator, arrival.at, arrival.priority, arrival.deadline, asset.ready_at)
+        for key, seconds in asset.cut_off.items():
+            most = ALLOWANCE.longest(ALLOWANCE.seconds or 0, priced.size) - overhead(priced, self.estimator.cold_start())
+            priced = priced.cut_off(key, seconds, most)
+        asset.priced = priced
+        return priced
 
     def _open(self, window: Window, now: datetime, platform: Platform) -> datetime:
         """Reserve, run, settle; give the time when it is over."""
@@ -325,6 +213,8 @@ class Simulation:
             overhead, unused, loaded = overhead + loading, unused + loading, task.model or loaded
             if killed_after < seconds or elapsed + loading + seconds > window.limit:
                 asset.attempts += 1
+                if asset.attempts > KILLS:
+                    del self.open[task.asset]
                 asset.priced = None
                 if killed_after >= seconds:
                     asset.cut_off[task.key] = float(window.limit) - elapsed - loading
@@ -351,13 +241,12 @@ class Simulation:
         """Keep the course of things, once a day."""
         day = (now - BEGIN) // DAY
         while len(self.backlog) <= day:
-            waiting = [asset for asset in self.assets.values() if asset.open]
-            self.backlog.append(len(waiting))
-            self.oldest.append(max(((now - asset.arrival.at) / DAY for asset in waiting), default=0.0))
+            self.backlog.append(len(self.open))
+            self.oldest.append(max(((now - asset.arrival.at) / DAY for asset in self.open.values()), default=0.0))
             self.finished.append(sum(asset.done_at is not None for asset in self.assets.values()))
 
     def _figures(self, end: datetime) -> dict[str, Any]:
-        seen = [asset for asset in self.assets.values() if asset.open or asset.done_at]
+        seen = [asset for asset in self.assets.values() if asset.attempts <= KILLS or asset.done_at]
         ages = [((asset.done_at or end) - asset.arrival.at) / DAY for asset in seen]
         late = [
             asset
@@ -377,10 +266,11 @@ class Simulation:
             "overhead_share": round(self.overhead / max(self.charged, 1e-9), 4),
             "windows": self.windows,
             "charged_seconds": round(self.charged),
+            "finished_in_days": sum(at < BEGIN + self.days * DAY for at in times),
             "asked": len(self.assets),
             "days_until_all_is_done": round(lasted, 1),
             "left_over": len(self.assets) - done,
-            "given_up": sum(asset.done_at is None and not asset.open for asset in self.assets.values()),
+            "given_up": sum(asset.done_at is None and asset.attempts > KILLS for asset in self.assets.values()),
         }
 
 
@@ -390,12 +280,36 @@ def planned(arrival: Arrival, job: Job) -> Plan:
     return plan(STAGES, arrival, pictures, job, set(job.records))
 
 
-def truth_of_load(model: str, seed: int, window: int) -> float:
-    """Say how long a model really takes to load."""
-    return 18.0 * math.exp(0.25 * draw("load", seed, model, window).normal())
+Course = dict[str, list[float]]
+"""By day: assets finished, assets waiting, days that the oldest waits."""
 
 
-def draw_picture(path: Path, runs: dict[str, Simulation]) -> None:
+def live(name: str, days: int, seed: int) -> tuple[dict[str, Any], Course]:
+    """Run the world under one policy; give its figures, and the course of the days."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        patience = PATIENCE.get(name, timedelta(0))
+        one = Simulation(POLICIES[name], patience, days, seed, Ledger(Path(folder) / "ledger.jsonl"))
+        figures = {"policy": name, **one.run()}
+    return figures, {"Finished": list(one.finished), "Waiting": list(one.backlog), "Oldest that waits": one.oldest}
+
+
+def live_all(days: int, seeds: Sequence[int]) -> dict[int, dict[str, tuple[dict[str, Any], Course]]]:
+    """Run every policy with every seed, in a process each."""
+    runs = [(name, seed) for seed in seeds for name in reversed(POLICIES)]  # the slowest first
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        made = list(pool.map(live, *zip(*((name, days, seed) for name, seed in runs), strict=True)))
+    by_run = dict(zip(runs, made, strict=True))
+    return {seed: {name: by_run[name, seed] for name in POLICIES} for seed in seeds}
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Write a table in Markdown, one row for each mapping."""
+    lines = ["| " + " | ".join(column.replace("_", " ") for column in columns) + " |", "|---" * len(columns) + "|"]
+    lines += ["| " + " | ".join(str(row[column]).replace("_", " ") for column in columns) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def draw_picture(path: Path, courses: Mapping[str, Course]) -> None:
     """Draw the course of the days."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -403,18 +317,11 @@ def draw_picture(path: Path, runs: dict[str, Simulation]) -> None:
     figure = Figure(figsize=(15, 4.2), layout="constrained")
     panels = figure.subplots(1, 3)
     styles = {"fifo": "#b0b0b0", "shortest_first": "#e69f00", "first_fit_decreasing": "#56b4e9", "ours": "#d62728"}
-    for panel, (title, unit, values) in zip(
-        panels,
-        (
-            ("Finished", "assets", lambda run: run.finished),
-            ("Waiting", "assets", lambda run: run.backlog),
-            ("Oldest that waits", "days", lambda run: run.oldest),
-        ),
-        strict=True,
-    ):
-        for name, run in runs.items():
+    units = {"Finished": "assets", "Waiting": "assets", "Oldest that waits": "days"}
+    for panel, (title, unit) in zip(panels, units.items(), strict=True):
+        for name, course in courses.items():
             label = name.replace("_", " ")
-            panel.plot(values(run), color=styles[name], label=label, linewidth=2.4 if name == "ours" else 1.6)
+            panel.plot(course[title], color=styles[name], label=label, linewidth=2.4 if name == "ours" else 1.6)
         panel.set(title=title, xlabel="day", ylabel=unit)
         panel.set_xlim(0, None)
         panel.set_ylim(0, None)
@@ -423,29 +330,35 @@ def draw_picture(path: Path, runs: dict[str, Simulation]) -> None:
     FigureCanvasAgg(figure).print_png(path)
 
 
+SHOWN = (
+    "policy", "assets_per_day", "finished_in_days", "kept_share", "wasted_seconds", "overhead_share", "oldest_days",
+    "deadline_misses", "estimate_mape", "windows", "days_until_all_is_done",
+)  # fmt: skip
+
+
 def main() -> None:
     """Simulate every policy; print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1, help="how many worlds: this seed and those after it (default 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     parser.add_argument("--out", type=Path, help="folder for simulate.json and simulate.png")
     options = parser.parse_args()
-    runs, rows = {}, []
-    for name, policy in POLICIES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            patience = PATIENCE.get(name, timedelta(0))
-            runs[name] = Simulation(policy, patience, options.days, options.seed, Ledger(Path(folder) / "ledger.jsonl"))
-            rows.append({"policy": name, **runs[name].run()})
-    document = {"days": options.days, "seed": options.seed, "policies": rows}
+    seeds = range(options.seed, options.seed + options.seeds)
+    made = live_all(options.days, seeds)
+    rows = {seed: [figures for figures, _ in runs.values()] for seed, runs in made.items()}
+    document = {"days": options.days, "seed": options.seed, "policies": rows[options.seed]}
+    if options.seeds > 1:
+        document["by_seed"] = {str(seed): policies for seed, policies in rows.items()}
     if options.json:
-        print(json.dumps(document))
+        sys.stdout.write(json.dumps(document) + "\n")
     else:
-        for row in rows:
-            print("  ".join(f"{key} {value}" for key, value in row.items()), file=sys.stdout)
+        for seed, policies in rows.items():
+            sys.stdout.write(f"seed {seed}, {options.days} days\n\n{table(policies, SHOWN)}\n")
     if options.out:
         (options.out / "simulate.json").write_text(json.dumps(document, indent=1) + "\n")
-        draw_picture(options.out / "simulate.png", runs)
+        draw_picture(options.out / "simulate.png", {name: course for name, (_, course) in made[options.seed].items()})
 
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ class Attempt:
         below = lower_resolution(params) if self.lower else None
         return params if below is None else params.model_copy(update={"resolution": below})
 
-    def resolved(self) -> dict[str, Any]:
-        return self.wish.resolved()
+    def made_from(self) -> dict[str, Any]:
+        return self.wish.made_from()
 
     @property
     def note(self) -> str:

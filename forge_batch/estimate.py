@@ -22,12 +22,13 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from forge_batch.backends.catalog import GPU_NEEDS
 from forge_batch.jobs import TaskRecord
-from forge_batch.plan import Task, model_of
-from forge_batch.stage import Device, Stage, StageParams
+from forge_batch.plan import Task, method_of, model_of
+from forge_batch.stage import Cost, Device, Stage
 from forge_batch.stages import STAGES
 
 KAPPA = 0.25
@@ -122,6 +123,43 @@ class _Logs:
         return Seconds(math.exp(center), math.exp(center + float(stdtrit(2 * alpha, 0.9)) * scale), 1 / (kappa + 1))
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """Be how well past tasks were foretold.
+
+    Attributes:
+        tasks: How many were foretold and are done.
+        under_p90: Share of them that took less than their p90; 0.9 is right.
+        error: Median of how far the p50 was off, relative to what was taken.
+    """
+
+    tasks: int
+    under_p90: float
+    error: float
+
+
+def calibration(records: Iterable[TaskRecord], stages: Sequence[Stage[Any]] = STAGES) -> Calibration | None:
+    """Hold what was foretold against what was taken; None if nothing was foretold yet.
+
+    Stages meant for a GPU that ran without one do not count, since nobody foretold that; nor do the seconds for loading models
+    and starting workers, which have estimates of their own.
+    """
+    by_name = {stage.name: stage for stage in stages}
+    taken = []
+    for record in records:
+        own = record.gpu_seconds - record.load_seconds - record.start_seconds if record.gpu_seconds else record.seconds
+        misplaced = not record.gpu and record.stage in by_name and by_name[record.stage].device == "gpu"
+        if record.state == "done" and record.expected and record.expected[0] > 0 and own > 0 and not misplaced:
+            taken.append((own, *record.expected))
+    if not taken:
+        return None
+    return Calibration(
+        len(taken),
+        sum(own <= p90 for own, _, p90 in taken) / len(taken),
+        median(abs(p50 - own) / own for own, p50, _ in taken),
+    )
+
+
 Family = tuple[str, str]  # what is done, on which GPU model (or "cpu")
 Kind = tuple[Family, str, float]  # family, model or method, prior seconds
 
@@ -139,6 +177,7 @@ class Estimator:
     _families: defaultdict[Family, _Logs] = field(default_factory=lambda: defaultdict(_Logs))
     _bytes: defaultdict[tuple[str, str], _Logs] = field(default_factory=lambda: defaultdict(_Logs))
     _known: dict[tuple[Kind, float], Seconds] = field(default_factory=dict)
+    _answers: dict[tuple[str, str, float], Seconds] = field(default_factory=dict)
 
     @classmethod
     def from_records(
@@ -175,10 +214,11 @@ class Estimator:
             self._add(_load_kind(model, record.gpu), record.load_seconds)
             self._add(_start_kind(record.gpu), record.start_seconds)
             own = record.gpu_seconds - record.load_seconds - record.start_seconds
-            self._add(_kind(stage, params, "gpu", record.gpu), own)
+            self._add(_kind(stage.name, method_of(params), stage.cost(params), "gpu", record.gpu), own)
         elif not record.gpu:
-            self._add(_kind(stage, params, "cpu", ""), record.seconds)
+            self._add(_kind(stage.name, method_of(params), stage.cost(params), "cpu"), record.seconds)
         self._known.clear()
+        self._answers.clear()
 
     def _add(self, kind: Kind, seconds: float) -> None:
         if seconds > 0 and kind[-1] > 0:
@@ -196,11 +236,16 @@ class Estimator:
 
     def cpu(self, task: Task) -> Seconds:
         """Give the seconds on this machine's CPU; nothing for a task that needs a GPU to run at all."""
-        return self._predict(_kind(task.stage, task.params, "cpu", ""))
+        return self._predict(_kind(task.stage.name, task.method, task.cost, "cpu"))
 
     def gpu(self, task: Task) -> Seconds:
         """Give the seconds on the GPU with its model loaded; nothing for a task that needs no GPU."""
-        return self._predict(_kind(task.stage, task.params, "gpu", self.gpu_model)) if task.device == "gpu" else NOTHING
+        if task.device == "cpu":
+            return NOTHING
+        asked = task.stage.name, task.method, task.cost.gpu
+        if asked not in self._answers:
+            self._answers[asked] = self._predict(_kind(task.stage.name, task.method, task.cost, "gpu", self.gpu_model))
+        return self._answers[asked]
 
     def of(self, task: Task) -> Seconds:
         """Give the seconds on the device that the task is meant for."""
@@ -225,10 +270,8 @@ class Estimator:
         return round(math.exp(self._bytes.get((stage, slot), _Logs()).center(prior)))
 
 
-def _kind(stage: Stage[Any], params: StageParams, device: Device, gpu: str) -> Kind:
-    cost = stage.cost(params)
-    word = model_of(params) or str(getattr(params, "method", ""))
-    return (stage.name, gpu if device == "gpu" else "cpu"), word, round(cost.gpu if device == "gpu" else cost.cpu, 6)
+def _kind(stage: str, method: str, cost: Cost, device: Device, gpu: str = "") -> Kind:
+    return (stage, gpu if device == "gpu" else "cpu"), method, round(cost.gpu if device == "gpu" else cost.cpu, 6)
 
 
 def _load_kind(model: str, gpu: str) -> Kind:

@@ -18,7 +18,7 @@ from forge_batch.presets import Presets
 from forge_batch.stage import GROUPS, group_title
 from forge_batch.stages import STAGES
 
-NOT_IN_PRESETS = ("forge", "asset", "preset", "images", "seed", "priority", "notes")
+NOT_IN_PRESETS = ("forge", "asset", "preset", "images", "seed", "priority", "deadline", "notes")
 TO_BE_WRITTEN = "every manifest writes its own"
 _HEIGHT = "place.height_cm"
 

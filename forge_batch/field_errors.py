@@ -216,6 +216,8 @@ def allowed(field: Schema, schema: Schema) -> str:
     elif kind == "object":
         inner = field.get("additionalProperties")
         text = f"a mapping of names, each with {allowed(inner, schema)}" if isinstance(inner, dict) else "a mapping of keys"
+    elif field.get("format") == "date":
+        text = "a date as year-month-day"
     elif kind == "string":
         text = _count("a text", field, "Length", "characters")
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from forge_batch.advice import density_advice
@@ -30,7 +31,7 @@ class Intake:
     """Be what a content folder asks for.
 
     Attributes:
-        orders: Sound assets, the most urgent first, then by name.
+        orders: Sound assets: the highest priority first, then the next deadline, then by name.
         problems: Everything found, errors and warnings.
         files: How many manifests were read.
     """
@@ -71,7 +72,7 @@ def take_in(root: Path, asset: str | None = None) -> Intake:
             raise ContentError(f"no manifest makes an asset named {asset}", f"known assets: {known}")
     orders, found = _look_at(manifests, root, whole=asset is None)
     problems += found
-    orders.sort(key=lambda order: (-order.manifest.priority, order.manifest.asset))
+    orders.sort(key=lambda order: (-order.manifest.priority, order.manifest.deadline or date.max, order.manifest.asset))
     broken = {problem.file for problem in problems if problem.severity == "error"}
     return Intake(tuple(orders), tuple(problems), len({manifest.file for manifest in manifests} | broken))
 

@@ -20,7 +20,7 @@ from forge_batch.errors import ManifestError, Problem
 from forge_batch.field_errors import problems_of
 from forge_batch.image_sets import ImageSet, find_images, images_form
 from forge_batch.layers import expand, merge, origins, places
-from forge_batch.manifest_model import Manifest, ManifestDocument, clean_name, manifest_model, name_fault, title
+from forge_batch.manifest_model import Manifest, ManifestDocument, as_yaml, clean_name, manifest_model, name_fault, title
 from forge_batch.manifest_schema import document, reference_markdown, schema
 from forge_batch.migrations import MIGRATIONS, Migration, migrate
 from forge_batch.name_clashes import without_clashes
@@ -34,6 +34,7 @@ from forge_batch.yaml_value import Entry, Place, Value, describe
 __all__ = [
     "Manifest",
     "Manifests",
+    "as_yaml",
     "clean_name",
     "load_manifest",
     "load_manifests",

@@ -8,12 +8,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, create_model, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    WithJsonSchema,
+    create_model,
+    field_validator,
+)
 
 from forge_batch import presets
 from forge_batch.errors import ManifestError, Problem
@@ -28,6 +39,35 @@ RESERVED = ("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", 
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 P = TypeVar("P", bound=StageParams)
+
+TIMING = ("priority", "deadline")
+"""Fields that say when an asset is worked on, and nothing about what is made: changing them never runs anything again."""
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_OTHER_DATE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
+
+
+def _read_date(value: Any) -> Any:
+    """Read a date as it stands in a file, where dates are text."""
+    if isinstance(value, date):
+        return value
+    shown = f'"{value[:40]}"' if isinstance(value, str) else str(value).lower()[:40]
+    example = "2026-12-24"
+    if isinstance(value, str):
+        if found := _OTHER_DATE.fullmatch(value.strip()):
+            day, month, year = found.groups()
+            example = f"{year}-{month:0>2}-{day:0>2}"
+        elif _DATE.fullmatch(value):
+            try:
+                return date.fromisoformat(value)
+            except ValueError as error:
+                raise ValueError(f"{shown} is no day of the calendar ({error}); write a date such as {example}") from None
+    raise ValueError(f"found {shown}; write a date as year-month-day, such as {example}")
+
+
+Day = Annotated[
+    date, BeforeValidator(_read_date), WithJsonSchema({"type": "string", "format": "date", "pattern": f"^{_DATE.pattern}$"})
+]
 
 ImagePath = Annotated[str, StringConstraints(min_length=1, max_length=240)]
 
@@ -58,6 +98,12 @@ class Manifest(BaseModel):
     )
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="The only source of randomness.")
     priority: int = Field(default=50, ge=0, le=100, description="Assets with a higher number are worked on first.")
+    deadline: Day | None = Field(
+        default=None,
+        description="Last day on which it is of use, UTC; in the week before, it becomes more urgent every day. Another date "
+        "makes nothing anew.",
+        examples=["2026-12-24"],
+    )
     notes: str = Field(
         default="",
         max_length=10_000,
@@ -157,10 +203,13 @@ class Manifest(BaseModel):
         """Give the manifest as plain data with every default filled in; the same for the same wishes."""
         return self.model_dump(mode="json")
 
+    def made_from(self) -> dict[str, Any]:
+        """Give all that decides what is made, as plain data: the resolved manifest without its TIMING."""
+        return {field: value for field, value in self.resolved().items() if field not in TIMING}
+
     def to_yaml(self) -> str:
         """Write the resolved manifest as YAML that reads back to the same manifest."""
-        text: str = yaml.dump(self.resolved(), Dumper=ManifestDumper, sort_keys=False, allow_unicode=True, width=120)
-        return text
+        return as_yaml(self.resolved())
 
     def image_paths(self, content: Path) -> dict[str, Path]:
         """Find the images.
@@ -194,6 +243,12 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 ManifestDumper.add_representer(str, _represent_text)
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """Write plain data as YAML that our reader reads back to the same."""
+    text: str = yaml.dump(values, Dumper=ManifestDumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
 
 
 def value_of(data: Any, place: Place) -> Value:

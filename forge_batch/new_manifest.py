@@ -123,6 +123,7 @@ def draft_manifest(
         *_background_lines(pixels),
         *_symmetry_lines(pixels["front"]),
         "# priority: 50   # of 0 to 100; higher goes first",
+        "# deadline: 2026-12-24   # the last day on which it is of use; plan says whether it will be missed",
         "# seed: 0   # another number makes another variant, where the generator is a learned one",
         "# notes: free text; it goes into the package",
     ]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ class Wish(Protocol):
     @property
     def seed(self) -> int: ...
     def params(self, stage: Stage[Any]) -> StageParams: ...
-    def resolved(self) -> dict[str, Any]: ...
+    def made_from(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,24 @@ class Task:
     key: str
     inputs: Mapping[str, str]
 
-    @property
+    @cached_property
     def cost(self) -> Cost:
         return self.stage.cost(self.params)
 
-    @property
+    @cached_property
     def device(self) -> Device:
         """Where it runs: a stage made for the GPU may have a choice that needs none, such as the generator hull."""
         return "gpu" if self.stage.device == "gpu" and self.cost.gpu > 0 else "cpu"
 
-    @property
+    @cached_property
     def backend(self) -> str:
         """The learned model that must be loaded for it; empty if there is none."""
         return model_of(self.params)
+
+    @cached_property
+    def method(self) -> str:
+        """The word for how it is done: its model, or its algorithm; empty where there is no choice."""
+        return method_of(self.params)
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Plan:
         pending: Those that must run, in order: the ones without an outcome, and the ones whose outputs they need but are gone.
         blocked: A failure that running again would only repeat; then nothing is pending.
         images: Files of the image set by view name.
-        manifest_key: Hash of the resolved manifest.
+        manifest_key: Hash of all in the manifest that decides what is made.
         note: How this attempt differs from what was asked for; empty if it does not.
     """
 
@@ -96,9 +102,24 @@ class Plan:
         """The task that makes the package."""
         return self.tasks[-1]
 
-    @property
+    @cached_property
     def keys(self) -> frozenset[str]:
         return frozenset(task.key for task in self.tasks)
+
+    @cached_property
+    def gpu_runs(self) -> list[list[Task]]:
+        """The pending GPU tasks in groups: a run is ready as soon as the runs before it and the CPU work between are done."""
+        depth: dict[str, int] = {}
+        runs: dict[int, list[Task]] = {}
+        devices = {task.key: task.device for task in self.pending}
+        for task in self.pending:
+            before = [
+                depth[key] + (devices[key] == "gpu" and task.device == "cpu") for key in task.inputs.values() if key in depth
+            ]
+            depth[task.key] = max(before, default=0)
+            if task.device == "gpu":
+                runs.setdefault(depth[task.key], []).append(task)
+        return [runs[number] for number in sorted(runs)]
 
     @property
     def reads(self) -> frozenset[str]:
@@ -119,6 +140,11 @@ def model_of(params: StageParams) -> str:
     return word if word in GPU_NEEDS else ""
 
 
+def method_of(params: StageParams) -> str:
+    """Name the learned model or the algorithm that these params ask for; empty if they leave no choice."""
+    return model_of(params) or str(getattr(params, "method", ""))
+
+
 def digest(document: Any) -> str:
     """Hash a JSON document; equal documents have equal hashes whatever the order of their keys."""
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -134,7 +160,7 @@ def bind(stages: Sequence[Stage[Any]], wish: Wish, images: Mapping[str, InputIma
     """
     producers = {
         IMAGES.name: digest({name: image.sha256 for name, image in images.items()}),
-        MANIFEST.name: digest(wish.resolved()),
+        MANIFEST.name: digest(wish.made_from()),
     }
     tasks = []
     left_out: set[str] = set()
@@ -173,10 +199,15 @@ def plan(
         retry: Run again what failed for a lasting reason.
     """
     tasks = bind(stages, wish, images)
-    failures = [failure for task in tasks if (failure := job.lasting_failure(task.key))]
+    return replan(Plan(wish.asset, tasks, tasks, None, images, digest(wish.made_from())), job, present, retry)
+
+
+def replan(known: Plan, job: Job, present: Collection[str], retry: bool = False) -> Plan:
+    """Work out what remains now that more has happened; as `plan` does, where manifest and images are the same as before."""
+    failures = [failure for task in known.tasks if (failure := job.lasting_failure(task.key))]
     blocked = failures[0] if failures and not retry else None
-    pending = () if blocked else _pending(tasks, job, present)
-    return Plan(wish.asset, tasks, pending, blocked, images, digest(wish.resolved()))
+    pending = () if blocked else _pending(known.tasks, job, present)
+    return replace(known, pending=pending, blocked=blocked)
 
 
 def _pending(tasks: tuple[Task, ...], job: Job, present: Collection[str]) -> tuple[Task, ...]:

@@ -9,11 +9,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from forge_batch.dry_run import Machinery
 from forge_batch.errors import Problem
 from forge_batch.estimate import Seconds
 from forge_batch.plain_text import duration, size, table
 from forge_batch.price import AssetPrice, Price
 from forge_batch.problem_text import Format, all_problems
+from forge_batch.quota import Allowance, Remaining
 from forge_batch.report import Report
 from forge_batch.stage import Stage
 from forge_batch.stages import STAGES
@@ -21,7 +23,6 @@ from forge_batch.stages import STAGES
 
 def price_json(price: Price) -> dict[str, Any]:
     """Give what remains as data; all seconds are estimates."""
-    left = price.left
     return {
         "assets": [_asset_json(asset) for asset in price.assets],
         "workers": price.workers,
@@ -31,17 +32,29 @@ def price_json(price: Price) -> dict[str, Any]:
             "cpu": _seconds_json(price.cpu),
             "without_gpu": _seconds_json(price.without_gpu),
             "disk_bytes": price.disk,
+            "retry_gpu_seconds": round(price.retry_gpu, 2),
             "windows": price.windows,
             "days": price.days,
         },
-        "allowance": {
-            "profile": price.allowance.name,
-            "seconds": price.allowance.seconds,
-            "left": left.seconds,
-            "resets_at": left.resets_at.isoformat() if left.resets_at else None,
-            "source": left.source,
-        },
+        "allowance": _allowance_json(price.allowance, price.left),
     }
+
+
+def _allowance_json(allowance: Allowance, left: Remaining) -> dict[str, Any]:
+    return {
+        "profile": allowance.name,
+        "seconds": allowance.seconds,
+        "left": left.seconds,
+        "resets_at": left.resets_at.isoformat() if left.resets_at else None,
+        "source": left.source,
+    }
+
+
+def machinery_json(machinery: Machinery) -> dict[str, Any]:
+    """Give what `status` says beside the assets."""
+    seen = machinery.calibration
+    estimates = {"tasks": seen.tasks, "under_p90": round(seen.under_p90, 3), "error": round(seen.error, 3)} if seen else None
+    return {"allowance": _allowance_json(machinery.allowance, machinery.left), "estimates": estimates}
 
 
 def _asset_json(asset: AssetPrice) -> dict[str, Any]:
@@ -71,6 +84,18 @@ def _asset_json(asset: AssetPrice) -> dict[str, Any]:
         "saved_gpu": _seconds_json(asset.saved),
         "window": asset.turn.window if asset.turn else None,
         "day": asset.turn.day.isoformat() if asset.turn else None,
+        "retries": [
+            {
+                "reason": retry.reason,
+                "chance": round(retry.chance, 3),
+                "times": retry.times,
+                "gpu": _seconds_json(retry.gpu),
+                "expected_gpu_seconds": round(retry.expected, 2),
+            }
+            for retry in asset.retries
+        ],
+        "deadline": asset.deadline.isoformat() if asset.deadline else None,
+        "late": asset.late,
         "too_large_seconds": asset.too_large or None,
         "blocked": {"code": plan.blocked.code, "message": plan.blocked.message} if plan.blocked else None,
         "stages": stages,
@@ -95,11 +120,12 @@ def print_priced(price: Price, problems: Sequence[Problem], form: Format, root: 
 
 def _notice(asset: AssetPrice, price: Price) -> str:
     """Write an asset's price as an annotation for GitHub."""
-    name, run, gpu, cpu, _, disk, window, day, _ = _row(asset, price)
-    return f"::notice title=price of {name}::{run} stages, gpu {gpu}, cpu {cpu}, {disk} on disk, window {window}, {day}"
+    name, run, gpu, retry, cpu, _, disk, window, day, _ = _row(asset, price)
+    costs = f"gpu {gpu}, retries {retry}, cpu {cpu}, {disk} on disk"
+    return f"::notice title=price of {name}::{run} stages, {costs}, window {window}, {day}"
 
 
-HEAD = ("asset", "to run", "gpu", "cpu", "no gpu", "disk", "window", "day", "stages")
+HEAD = ("asset", "to run", "gpu", "retry", "cpu", "no gpu", "disk", "window", "day", "stages")
 
 
 def price_text(price: Price) -> str:
@@ -111,7 +137,7 @@ def price_text(price: Price) -> str:
         count = sum(len(asset.plan.pending) for asset in price.assets)
         windows, days = str(price.windows or "-"), _day(price.now.date() + timedelta(days=price.days), price.now.date())
         rows.append(["total", str(count), *_costs(price), windows, days, ""])
-    return table(HEAD, rows, right=(1, 2, 3, 4, 5, 6)) + "\n\n" + "\n".join(_notes(price))
+    return table(HEAD, rows, right=(1, 2, 3, 4, 5, 6, 7)) + "\n\n" + "\n".join(_notes(price))
 
 
 def _row(asset: AssetPrice, price: Price) -> list[str]:
@@ -124,11 +150,13 @@ def _row(asset: AssetPrice, price: Price) -> list[str]:
     window = str(turn.window) if turn else "-"
     if asset.too_large:
         window, day = "none", "never"
+    day += " (late)" if asset.late else ""
     return [plan.asset, f"{len(names)}/{len(plan.tasks)}", *_costs(asset), window, day, what]
 
 
 def _costs(what: AssetPrice | Price) -> list[str]:
-    return [_whole(what.gpu), _both(what.cpu), _both(what.without_gpu), size(what.disk) if what.disk else "-"]
+    retry = f"+{what.retry_gpu:.0f} s" if what.retry_gpu >= 0.5 else "-"
+    return [_whole(what.gpu), retry, _both(what.cpu), _both(what.without_gpu), size(what.disk) if what.disk else "-"]
 
 
 def _both(seconds: Seconds) -> str:
@@ -152,6 +180,7 @@ def _notes(price: Price) -> list[str]:
         lines.append(f"{cached} stages are done and free")
     if price.wall:
         lines.append(f"on this machine, without a GPU: about {duration(price.wall)} with {price.workers} workers")
+    lines += _retry_lines(price)
     lines.append(_allowance_line(price))
     return lines + [
         f"{asset.plan.asset}: needs {asset.too_large} s in one window, more than the whole allowance: lower generate.quality"
@@ -160,18 +189,47 @@ def _notes(price: Price) -> list[str]:
     ]
 
 
+WHY = {"gate": "a quality gate fails, and the next seed is tried", "memory": "memory runs out, and a lower resolution is tried"}
+
+
+def _retry_lines(price: Price) -> list[str]:
+    """Say how the column `retry` comes about."""
+    kinds = {retry.reason: retry for asset in price.assets for retry in asset.retries}
+    if not kinds:
+        return []
+    learned = f"learned from {price.odds.learned_from} attempts" if price.odds.learned_from else "a guess until some were made"
+    chances = "; ".join(f"in {retry.chance:.0%} {WHY[reason]}" for reason, retry in kinds.items())
+    return [f"`retry`: GPU seconds that trying again adds on average ({learned}): {chances}"]
+
+
 def _allowance_line(price: Price) -> str:
-    name, left = price.allowance.name, price.left
-    if left.seconds is None or left.whole is None:
-        return f"allowance {name}: GPU seconds are not counted"
-    resets = f", the rest comes back at {left.resets_at:%H:%M} UTC on {left.resets_at:%d %b}" if left.resets_at else ""
-    said = f"allowance {name}: {left.seconds} of {left.whole} s left ({left.source}){resets}; "
+    left, said = price.left, _left_text(price.allowance, price.left)
+    if left.whole is None:
+        return said
     if not price.gpu.p50:
-        return said + "nothing of it is needed"
+        return f"{said}; nothing of it is needed"
     shares = f"{price.gpu.p50 / left.whole:.0%} / {price.gpu.p90 / left.whole:.0%} of a day's"
     windows = f"{price.windows} window{'s' * (price.windows != 1)}"
     done = _day(price.now.date() + timedelta(days=price.days), price.now.date())
-    return said + f"this takes {_whole(price.gpu)}, {shares}, in {windows}, done {done}"
+    return f"{said}; this takes {_whole(price.gpu)}, {shares}, in {windows}, done {done}"
+
+
+def _left_text(allowance: Allowance, left: Remaining) -> str:
+    if left.seconds is None or left.whole is None:
+        return f"allowance {allowance.name}: GPU seconds are not counted"
+    resets = f", the rest comes back at {left.resets_at:%H:%M} UTC on {left.resets_at:%d %b}" if left.resets_at else ""
+    return f"allowance {allowance.name}: {left.seconds} of {left.whole} s left ({left.source}){resets}"
+
+
+def machinery_text(machinery: Machinery) -> str:
+    """Say what is left of the allowance, who says so, and how well past tasks were foretold."""
+    lines = [_left_text(machinery.allowance, machinery.left)]
+    if seen := machinery.calibration:
+        lines.append(
+            f"estimates: {seen.under_p90:.0%} of {seen.tasks} past tasks took less than their p90 (90% is right); "
+            f"half of the p50 were off by less than {seen.error:.0%}"
+        )
+    return "\n".join(lines)
 
 
 def status_text(report: Report) -> str:

@@ -6,14 +6,34 @@ Pure; the clock is an argument. A price is made of a plan, the estimates and the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 from forge_batch.estimate import Estimator, Seconds, total
 from forge_batch.forecast import Forecast, Turn, forecast
 from forge_batch.plan import Plan
 from forge_batch.quota import Allowance, Remaining
+from forge_batch.retry_price import Odds, Retry, retries
 from forge_batch.windows import GpuPlan
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Be what an asset can say for itself when it waits with others; see `windows.urgencies`.
+
+    Attributes:
+        priority: 0 to 100.
+        deadline: The last day on which it is of use, UTC, or None.
+        since: When it was first asked for; None: now.
+        seeds: How many other seeds may still be tried for it.
+        lower: Whether a lower resolution may still be tried.
+    """
+
+    priority: int = 50
+    deadline: date | None = None
+    since: datetime | None = None
+    seeds: int = 0
+    lower: bool = True
 
 
 @dataclass(frozen=True)
@@ -29,6 +49,9 @@ class AssetPrice:
         saved: GPU seconds that those took, or would have taken.
         turn: Window and day of its last GPU run; None if it needs no GPU or never gets a turn.
         too_large: Seconds of a run that no whole allowance holds; 0 if there is none.
+        deadline: The last day on which it is of use, or None.
+        late: Whether it will be done after that day, going by medians, or never.
+        retries: What trying again would add; no part of the seconds above.
     """
 
     plan: Plan
@@ -40,6 +63,14 @@ class AssetPrice:
     saved: Seconds
     turn: Turn | None
     too_large: int
+    deadline: date | None
+    late: bool
+    retries: tuple[Retry, ...] = ()
+
+    @property
+    def retry_gpu(self) -> float:
+        """GPU seconds that trying again adds on average."""
+        return sum(retry.expected for retry in self.retries)
 
 
 @dataclass(frozen=True)
@@ -65,6 +96,12 @@ class Price:
     left: Remaining
     windows: int
     days: int
+    odds: Odds
+
+    @property
+    def retry_gpu(self) -> float:
+        """GPU seconds that trying again adds on average to all of it."""
+        return sum(asset.retry_gpu for asset in self.assets)
 
 
 def price(
@@ -74,8 +111,9 @@ def price(
     left: Remaining,
     now: datetime,
     *,
-    priorities: Mapping[str, int],
+    claims: Mapping[str, Claim],
     workers: int,
+    odds: Odds | None = None,
     only: Collection[str] | None = None,
 ) -> Price:
     """Price plans, and foretell the windows.
@@ -86,15 +124,27 @@ def price(
         allowance: The profile that is counted against.
         left: What of it may still be spent.
         now: With a time zone.
-        priorities: By asset.
+        claims: By asset.
         workers: Assets that this machine works on at a time.
+        odds: How often attempts fail; as a guess if None.
         only: Assets that the price is for; all if None.
     """
     start = estimator.cold_start()
-    queue = [GpuPlan.of(plan, estimator, now, priorities[plan.asset]) for plan in plans]
+    queue = [
+        GpuPlan.of(plan, estimator, claim.since or now, claim.priority, claim.deadline)
+        for plan in plans
+        for claim in [claims[plan.asset]]
+    ]
     foretold = forecast(queue, allowance, left, now, start)
     shown = [plan for plan in plans if only is None or plan.asset in only]
-    assets = tuple(_asset_price(plan, estimator, foretold) for plan in shown)
+    odds = odds or Odds()
+    assets = tuple(
+        replace(
+            _asset_price(plan, estimator, foretold, claims[plan.asset].deadline, now.date()),
+            retries=retries(plan, estimator, odds, claims[plan.asset].seeds, claims[plan.asset].lower),
+        )
+        for plan in shown
+    )
     turns = [turn for plan in shown for turn in foretold.turns[plan.asset]]
     windows = len({turn.window for turn in turns})
     models = sorted({task.backend for plan in shown for task in plan.pending} - {""})
@@ -111,12 +161,15 @@ def price(
         left,
         windows,
         max(((turn.day - now.date()).days for turn in turns), default=0),
+        odds,
     )
 
 
-def _asset_price(plan: Plan, estimator: Estimator, foretold: Forecast) -> AssetPrice:
+def _asset_price(plan: Plan, estimator: Estimator, foretold: Forecast, deadline: date | None, today: date) -> AssetPrice:
     cached = [task for task in plan.tasks if task not in plan.pending and not plan.blocked]
     turns = foretold.turns[plan.asset]
+    too_large = foretold.too_large.get(plan.asset, 0)
+    done = turns[-1].day if turns else today
     return AssetPrice(
         plan,
         total(estimator.gpu(task) for task in plan.pending),
@@ -126,7 +179,9 @@ def _asset_price(plan: Plan, estimator: Estimator, foretold: Forecast) -> AssetP
         tuple(task.stage.name for task in cached),
         total(estimator.gpu(task) for task in cached),
         turns[-1] if turns else None,
-        foretold.too_large.get(plan.asset, 0),
+        too_large,
+        deadline,
+        deadline is not None and bool(plan.pending) and (bool(too_large) or done > deadline),
     )
 
 

@@ -222,6 +222,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._seen: tuple[str, list[LedgerEntry]] = "", []  # whole lines that were read before, and what they say
 
     def entries(self) -> list[LedgerEntry]:
         """Read every line; a last line that a crash tore off is not one.
@@ -229,19 +230,24 @@ class Ledger:
         Raises:
             ContentError: A line in the middle cannot be read: then nobody knows what was spent.
         """
-        lines = self._text().split("\n")
-        entries = []
-        for number, line in enumerate(lines, 1):
-            try:
-                entries += [_entry(json.loads(line))] if line else []
-            except (ValueError, KeyError, TypeError) as error:
-                if number == len(lines):
-                    break
-                raise ContentError(
-                    f"{self.path}:{number} cannot be read ({error})",
-                    "restore it, or delete it if you know what was spent",
-                ) from error
-        return entries
+        text = self._text()
+        seen, entries = self._seen if text.startswith(self._seen[0]) else ("", [])  # it may have been restored, or deleted
+        *lines, last = text[len(seen) :].split("\n")
+        first = seen.count("\n") + 1
+        entries = entries + [self._entry(line, number) for number, line in enumerate(lines, first) if line]
+        self._seen = text[: len(text) - len(last)], entries
+        try:
+            return [*entries, *([_entry(json.loads(last))] if last else [])]
+        except (ValueError, KeyError, TypeError):
+            return list(entries)
+
+    def _entry(self, line: str, number: int) -> LedgerEntry:
+        try:
+            return _entry(json.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ContentError(
+                f"{self.path}:{number} cannot be read ({error})", "restore it, or delete it if you know what was spent"
+            ) from error
 
     def reserve(self, seconds: float, now: datetime) -> str:
         """Note a window that is about to start; give its name. It is on the disk when this returns.

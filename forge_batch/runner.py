@@ -19,7 +19,7 @@ from forge_batch.estimate import Estimator
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec, WindowEdge
 from forge_batch.intake import Intake, take_in
 from forge_batch.jobs import ATTEMPTS, Failure
-from forge_batch.manifest import name_fault
+from forge_batch.manifest import as_yaml, name_fault
 from forge_batch.packages.names import packages_in
 from forge_batch.plan import Plan
 from forge_batch.report import AssetReport, Report, write_asset_report
@@ -153,10 +153,10 @@ def _note_problems(content: ContentRepo, intake: Intake, batch: Mapping[str, Sta
 def _chain(content: ContentRepo, entry: Standing, estimator: Estimator, now: datetime) -> Chain:
     """Hand an asset's pending tasks to the executor, priced, with the resolved manifest where stages can read it."""
     pending = entry.plan.pending
-    content.write(f"work/{entry.plan.manifest_key}/{MANIFEST.filename}", entry.order.manifest.to_yaml().encode())
+    content.write(f"work/{entry.plan.manifest_key}/{MANIFEST.filename}", as_yaml(entry.order.manifest.made_from()).encode())
     entry.job = replace(entry.job, since=entry.job.since or now.isoformat())
     since, wish = datetime.fromisoformat(entry.job.since), entry.order.manifest
-    gpu = GpuPlan.of(entry.plan, estimator, since, wish.priority)
+    gpu = GpuPlan.of(entry.plan, estimator, since, wish.priority, wish.deadline)
     work = content.task_folder(pending[0].key).parent
     specs = [TaskSpec.of(task, entry.plan, work, estimator.of(task)) for task in pending]
     return Chain(entry.plan.asset, tuple(specs), entry.plan.cost.cpu, gpu)

@@ -12,7 +12,7 @@ from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import ContentError, Problem
 from forge_batch.intake import Intake, Order, take_in
 from forge_batch.jobs import Failure, Job
-from forge_batch.plan import Plan, plan
+from forge_batch.plan import Plan, plan, replan
 from forge_batch.report import AssetReport, Report, status_markdown
 from forge_batch.stages import STAGES
 
@@ -36,7 +36,7 @@ def look_up(content: ContentRepo, order: Order, retry: bool = False) -> Standing
         found = {task.key: record for task in remains.tasks if (record := content.recall(task.key))}
         if found:
             job = replace(job, records={**job.records, **found})
-            remains = plan(STAGES, wish, order.images, job, found, retry)
+            remains = replan(remains, job, found, retry)
     forbidden = [problem for problem in order.manifest.warnings if problem.code == LICENCE]
     if forbidden and remains.pending:  # what is made already stays; nothing more is made with that generator
         remains = replace(remains, pending=(), blocked=Failure(LICENCE, forbidden[0].message, forbidden[0].hint))

@@ -13,9 +13,10 @@ ever: to keep an asset out, the others in a window must outweigh it, and a hundr
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import get_args
 
 from forge_batch.backends.catalog import GPU_NEEDS
@@ -33,8 +34,6 @@ FAINTEST = 30.0
 SLACK = 3.0
 """Times the longest task by which a window may outlast its plan: seconds are charged as they pass, not as they are declared,
 and a task that is cut off is lost. Three times its p90 is beyond the tail of any task that was seen."""
-OVERHEAD = 0.04
-"""Share of a window's seconds that starts and loads may take before it pays to wait for more work."""
 
 ORDER = {
     stage.name: next(number for number, other in enumerate(STAGES) if other.inputs == stage.inputs and other.device == "gpu")
@@ -64,6 +63,7 @@ class GpuTask:
     vram: float = 0.0
 
 
+Load = tuple[int, str]  # a model at a stage: it is loaded once for all tasks of that stage
 Run = tuple[GpuTask, ...]
 """GPU tasks of one asset that are ready together, in order."""
 
@@ -78,6 +78,7 @@ class GpuPlan:
         priority: 0 to 100.
         deadline: The last day on which it is of use, or None.
         ready: Since when the next run could start, if that is known.
+        start: Seconds until a fresh GPU worker can begin, as far as history knows.
     """
 
     asset: str
@@ -86,6 +87,7 @@ class GpuPlan:
     priority: int = 50
     deadline: date | None = None
     ready: datetime | None = None
+    start: Seconds = NOTHING
 
     @classmethod
     def of(
@@ -95,10 +97,11 @@ class GpuPlan:
         since: datetime,
         priority: int = 50,
         deadline: date | None = None,
+        ready: datetime | None = None,
     ) -> GpuPlan:
         """Price the pending GPU tasks of a plan."""
-        runs = tuple(tuple(_gpu_task(task, estimator) for task in run) for run in gpu_runs(plan))
-        return cls(plan.asset, runs, since, priority, deadline)
+        runs = tuple(tuple(_gpu_task(task, estimator) for task in run) for run in plan.gpu_runs)
+        return cls(plan.asset, runs, since, priority, deadline, ready, estimator.cold_start())
 
     def without(self, keys: Collection[str]) -> GpuPlan:
         """Leave out tasks that are done."""
@@ -117,10 +120,25 @@ class GpuPlan:
 
         return replace(self, runs=tuple(tuple(map(longer, run)) for run in self.runs))
 
-    @property
+    @cached_property
     def size(self) -> Size:
         """The window that the next run needs."""
         return size_of(self.runs[0])
+
+    @cached_property
+    def seconds(self) -> int:
+        """p90 of the next run, its models loaded, in whole seconds."""
+        return math.ceil(sum(task.seconds.p90 for task in self.runs[0]))
+
+    @cached_property
+    def loads(self) -> tuple[tuple[Load, int], ...]:
+        """What the next run needs loaded, and p90 of the seconds that takes."""
+        return tuple(_loads(self.runs[0]).items())
+
+    @cached_property
+    def load_seconds(self) -> int:
+        """p90 of all loads that the next run needs."""
+        return sum(seconds for _, seconds in self.loads)
 
 
 @dataclass(frozen=True)
@@ -170,21 +188,6 @@ class Window:
     @property
     def assets(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(task.asset for task in self.tasks))
-
-
-def gpu_runs(plan: Plan) -> list[list[Task]]:
-    """Group the pending GPU tasks of a plan: a run is ready as soon as the runs before it and the CPU work between are done."""
-    depth: dict[str, int] = {}
-    runs: dict[int, list[Task]] = {}
-    devices = {task.key: task.device for task in plan.pending}
-    for task in plan.pending:
-        depth[task.key] = max(
-            (depth[key] + (devices[key] == "gpu" and task.device == "cpu") for key in task.inputs.values() if key in depth),
-            default=0,
-        )
-        if task.device == "gpu":
-            runs.setdefault(depth[task.key], []).append(task)
-    return [runs[number] for number in sorted(runs)]
 
 
 def _gpu_task(task: Task, estimator: Estimator) -> GpuTask:
@@ -245,7 +248,7 @@ def pack(
     queue = sorted((plan for plan in plans if plan.runs), key=lambda plan: (plan.since, plan.asset))
     worth = weights(queue, now)
     begin = math.ceil(start.p90)
-    items = [_item(plan.runs[0], weight, allowance, begin) for plan, weight in zip(queue, worth, strict=True)]
+    items = _items(queue, worth, allowance, begin)
     window = Window(now)
     for room in [None] if seconds is None else [seconds, allowance.longest(seconds)]:
         taken = [(queue[number], worth[number]) for number in fill(items, room)]
@@ -257,13 +260,24 @@ def pack(
     return replace(window, spare=_spare(window, queue, worth, start)) if window.tasks and seconds is not None else window
 
 
-def _item(run: Run, weight: float, allowance: Allowance, begin: int) -> Item:
-    """Price a run in seconds of the allowance."""
-    size = size_of(run)
-    factor = allowance.factor(size)
-    needs: dict[Hashable, int] = {(size, load): math.ceil(seconds * factor) for load, seconds in _loads(run).items()}
-    needs[size, "start of a worker"] = math.ceil(begin * factor)
-    return Item(math.ceil(_whole_seconds(run) * factor), weight, needs)
+def _items(
+    plans: Iterable[GpuPlan],
+    worth: Iterable[float],
+    allowance: Allowance = UNLIMITED,
+    begin: int = 0,
+    loaded: Collection[Load] = (),
+) -> list[Item]:
+    """Price next runs in seconds of the allowance, where some models are loaded already."""
+    shapes: dict[Hashable, Mapping[Hashable, int]] = {}  # runs that need the same share one set of needs
+    items = []
+    for plan, weight in zip(plans, worth, strict=True):
+        factor = allowance.factor(plan.size)
+        needs = shapes.get((plan.size, plan.loads))
+        if needs is None:
+            needs = {(plan.size, load): math.ceil(seconds * factor) for load, seconds in plan.loads if load not in loaded}
+            needs = shapes[plan.size, plan.loads] = {**needs, (plan.size, "start of a worker"): math.ceil(begin * factor)}
+        items.append(Item(math.ceil(plan.seconds * factor), weight, needs))
+    return items
 
 
 def _spare(window: Window, queue: Sequence[GpuPlan], worth: Sequence[float], start: Seconds) -> Run:
@@ -271,53 +285,32 @@ def _spare(window: Window, queue: Sequence[GpuPlan], worth: Sequence[float], sta
     inside = set(window.assets)
     loaded = {_place(task) for task in window.tasks}
     others = [
-        (tuple(replace(task, load=NOTHING) if _place(task) in loaded else task for task in plan.runs[0]), weight)
+        (plan, weight)
         for plan, weight in zip(queue, worth, strict=True)
         if plan.asset not in inside and plan.size == window.size
     ]
-    items = [_item(run, weight, UNLIMITED, 0) for run, weight in others]
-    taken = fill(items, math.floor(window.limit - expected(window, start)))
-    return tuple(sorted((task for number in taken for task in others[number][0]), key=_place))
-
-
-def worth_opening(
-    window: Window, plans: Sequence[GpuPlan], now: datetime, resets_at: datetime | None, patience: timedelta
-) -> bool:
-    """Tell whether a window should be opened now, or whether more work should gather in it first.
-
-    It waits while starts and loads would take more than OVERHEAD of it, but no asset in it longer than `patience` since its run
-    was ready, and not when the allowance would come back meanwhile: what is left of it then is lost.
-    """
-    work = sum(task.seconds.p90 for task in window.tasks)
-    if window.seconds - work <= OVERHEAD * window.seconds or (resets_at is not None and resets_at - now <= patience):
-        return bool(window.tasks)
-    inside = set(window.assets)
-    return any(now - (plan.ready or plan.since) >= patience for plan in plans if plan.asset in inside)
+    items = _items((plan for plan, _ in others), (weight for _, weight in others), loaded=loaded)
+    middle = expected(window, start)
+    taken = fill(items, math.floor((window.limit - middle) * window.seconds / middle))
+    return tuple(sorted((task for number in taken for task in others[number][0].runs[0]), key=_place))
 
 
 def _window(chosen: Sequence[GpuPlan], now: datetime, begin: int, size: Size, most: int | None) -> Window:
     tasks = [task for plan in chosen for task in plan.runs[0]]
     if not tasks:
         return Window(now)
-    ordered = sorted(tasks, key=_place)  # stable: older assets first
+    # long ones first: what the end of the window cuts off, or passes over, is short; among equals older assets first
+    ordered = sorted(tasks, key=lambda task: (_place(task), -task.seconds.p90))
     loads = _loads(tasks)
-    seconds = begin + sum(loads.values()) + sum(_whole_seconds(plan.runs[0]) for plan in chosen)
+    seconds = begin + sum(loads.values()) + sum(plan.seconds for plan in chosen)
     limit = seconds + math.ceil(SLACK * max(task.seconds.p90 for task in tasks))
     limit = limit if most is None else min(limit, most)
     return Window(now, tuple(ordered), seconds, limit, size, tuple(model for _, model in loads))
 
 
-Load = tuple[int, str]  # a model at a stage: it is loaded once for all tasks of that stage
-
-
 def _place(task: GpuTask) -> Load:
     """Say where a task belongs in the order of a window."""
     return ORDER.get(task.stage, 0), task.model
-
-
-def _whole_seconds(run: Run) -> int:
-    """Give p90 of a run, rounded up."""
-    return math.ceil(sum(task.seconds.p90 for task in run))
 
 
 def _loads(tasks: Iterable[GpuTask]) -> dict[Load, int]:
@@ -334,9 +327,9 @@ def expected(window: Window, start: Seconds = NOTHING) -> float:
 
 def alone(plan: GpuPlan, start: Seconds) -> int:
     """Give the seconds of a window that holds nothing but this asset's next run."""
-    return _whole_seconds(plan.runs[0]) + overhead(plan, start)
+    return plan.seconds + overhead(plan, start)
 
 
 def overhead(plan: GpuPlan, start: Seconds) -> int:
     """Give the seconds of such a window that are not the tasks' own."""
-    return math.ceil(start.p90) + sum(_loads(plan.runs[0]).values())
+    return math.ceil(start.p90) + plan.load_seconds

@@ -69,7 +69,7 @@ class FakeWish:
         found = self.settings.get(stage.name)
         return stage.params() if found is None else found
 
-    def resolved(self) -> dict[str, Any]:
+    def made_from(self) -> dict[str, Any]:
         return {"asset": self.asset, "seed": self.seed}
 
 

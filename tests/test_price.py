@@ -145,3 +145,22 @@ def test_a_manifest_is_priced_before_it_lies_in_the_folder(tmp_path: Path, capsy
     assert main(["validate", str(draft), "--price", "--format", "json", "--content", str(content.root)]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [asset["asset"] for asset in document["price"]["assets"]] == ["draft"]
+
+
+def test_a_deadline_that_will_be_missed_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Plan and validate say with line and column which asset comes after its deadline, and nothing of the one that does not."""
+    content = folder(
+        tmp_path / "content", "allowance: custom\ncustom_allowance: {seconds: 400}\n", 2, HERO + "deadline: 2020-01-01\n"
+    )
+    (content.root / "manifests" / "b.yaml").write_text(HERO + "deadline: 2999-12-31\n")
+    assert main(["plan", "--content", str(content.root), "--json"]) == 0
+    said = capsys.readouterr()
+    late = {asset["asset"]: (asset["deadline"], asset["late"]) for asset in json.loads(said.out)["assets"]}
+    assert late == {"a": ("2020-01-01", True), "b": ("2999-12-31", False)}
+    assert "manifests/a.yaml:4:11: warning: deadline: a will probably be done" in said.err
+    assert "manifests/b.yaml" not in said.err
+    assert main(["validate", "--price", "--content", str(content.root), "--format", "json"]) == 0
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert [(one["code"], one["severity"], one["file"], one["line"]) for one in problems] == [
+        ("late", "warning", "manifests/a.yaml", 4)
+    ]

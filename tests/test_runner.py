@@ -341,3 +341,14 @@ def test_predictions_stand_beside_what_was_taken(content: LocalContent) -> None:
     go(content, Watching())
     expected = [spec.expected for spec in seen[0].tasks]
     assert all(one is not None and 0 < one[0] < one[1] for one in expected)
+
+
+@pytest.mark.parametrize("line", ["deadline: 2026-12-24\n", "priority: 90\n"])
+def test_when_it_is_wanted_is_no_part_of_what_is_made(content: LocalContent, line: str) -> None:
+    """Another deadline or priority leaves every task key as it is: nothing runs again."""
+    ask(content, "crate", LEAST)
+    before = run(content, FakeExecutor(), Recorder()).assets[0]
+    ask(content, "crate", LEAST + line)
+    executor = FakeExecutor()
+    (after,) = run(content, executor, Recorder()).assets
+    assert (before.state, after.state, executor.ran) == ("done", "skipped", [])

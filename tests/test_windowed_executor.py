@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forge_batch.estimate import Seconds
+from forge_batch.estimate import Estimator, Seconds
 from forge_batch.executors.contract import Chain, Event, Finished, TaskSpec, Waits, WindowEdge
 from forge_batch.executors.gpu_window import Refusal, Refused, Started, WindowTask, run_window
 from forge_batch.executors.local import LocalGpu
@@ -308,3 +308,57 @@ def test_the_cpu_works_while_a_window_is_open(tmp_path: Path) -> None:
                 cut.set()
     assert done == ["b-cut", "a-0-generate", "b-generate"]
     assert [window.assets for window in gpu.windows] == [("a",), ("b",)]
+
+
+class LateGpu(FakeGpu):
+    """Take a while until the first task of a window begins."""
+
+    def open(self, window: Window, tasks: Sequence[WindowTask]) -> Iterator[Started | TaskRecord]:
+        time.sleep(0.2)
+        yield from super().open(window, tasks)
+
+
+def test_the_start_of_a_worker_is_kept_and_learned_from(tmp_path: Path) -> None:
+    """The first record of each window holds the seconds until its first task began; estimates move from their prior to them."""
+    chains = [gpu_chain(name, tmp_path, ["generate"], ["bake_normal"]) for name in "ab"]
+    events, _ = run(LateGpu(), chains, tmp_path)
+    records = [event.record for event in events if isinstance(event, Finished)]
+    begun = [record.start_seconds for record in records]
+    assert [start >= 0.2 for start in begun] == [True, False] * 2
+    assert begun[1::2] == [0.0, 0.0]
+    assert [record.gpu_seconds for record in records] == pytest.approx([1.0 + start for start in begun])
+    kept = [TaskRecord.from_json(json.loads(json.dumps(record.to_json()))) for record in records]
+    learned, guessed = Estimator.from_records(kept).cold_start(), Estimator().cold_start()
+    assert max(begun) < learned.p50 < guessed.p50 / 2
+
+
+def test_the_start_that_history_knows_is_planned_for(tmp_path: Path) -> None:
+    """An executor that is told nothing plans the start that came with the chains: 7 s of p90 beside a task of 10 s."""
+    chain = gpu_chain("a", tmp_path, ["generate"])
+    assert chain.gpu is not None
+    gpu = FakeGpu()
+    executor = WindowedExecutor(2, gpu, Budget(SEED, Ledger(tmp_path / "ledger.jsonl")), clock=lambda: NOW, stay=timedelta(0))
+    list(executor.run([replace(chain, gpu=replace(chain.gpu, start=Seconds(4.0, 7.0)))]))
+    assert [window.seconds for window in gpu.windows] == [17]
+
+
+def test_after_five_retries_the_gpu_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    """The sixth fault of the network in a row ends the windows for five minutes; nobody has failed."""
+    gpu = FakeGpu([(0, Refusal("retry", "Unexpected end of stream"))] * 6)
+    events, _ = run(gpu, [gpu_chain("a", tmp_path, ["generate"])], tmp_path)
+    assert [event for event in events if isinstance(event, Waits)] == [
+        Waits("Unexpected end of stream", NOW + timedelta(minutes=5))
+    ]
+    assert (finished(events), len(gpu.windows)) == ([], 6)
+
+
+def test_a_long_task_waits_for_the_last_call(tmp_path: Path) -> None:
+    """With 300 s left of 1,500, a task of 200 s waits until three hours before midnight, and the event says when."""
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.settle(ledger.reserve(1200, NOW), 1200, NOW)
+    gpu = FakeGpu()
+    events, _ = run(gpu, [gpu_chain("a", tmp_path, ["generate"], seconds=200.0)], tmp_path)
+    assert [event.until for event in events if isinstance(event, Waits)] == [datetime(2026, 3, 1, 21, tzinfo=UTC)]
+    late = lambda: datetime(2026, 3, 1, 21, tzinfo=UTC)  # noqa: E731 - a clock that stands still
+    events, _ = run(gpu, [gpu_chain("a", tmp_path, ["generate"], seconds=200.0)], tmp_path, clock=late)
+    assert finished(events) == ["a-0-generate"]

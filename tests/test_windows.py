@@ -16,7 +16,7 @@ from forge_batch.estimate import NOTHING, Estimator, Seconds
 from forge_batch.forecast import Turn, forecast
 from forge_batch.plan import plan as plan_asset
 from forge_batch.quota import PROFILES, UNLIMITED, Remaining, remaining
-from forge_batch.windows import ORDER, GpuPlan, GpuTask, Window, gpu_runs, pack, weights
+from forge_batch.windows import ORDER, GpuPlan, GpuTask, Window, pack, weights
 from tests.fakes import FakeWish, fake_stage, job_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -225,12 +225,12 @@ def test_runs_are_what_is_ready_together() -> None:
         fake_stage("export", [e], [package]),
     ]
     pending = plan_asset(stages, FakeWish(), {}, job_of(()), ())
-    assert [[one_task.stage.name for one_task in run] for run in gpu_runs(pending)] == [
+    assert [[one_task.stage.name for one_task in run] for run in pending.gpu_runs] == [
         ["generate"],
         ["bake_normal", "inpaint", "rig"],
     ]
     rest = plan_asset(stages, FakeWish(), {}, job_of(pending.tasks[:2]), {one_task.key for one_task in pending.tasks[:2]})
-    assert [[one_task.stage.name for one_task in run] for run in gpu_runs(rest)] == [["bake_normal", "inpaint", "rig"]]
+    assert [[one_task.stage.name for one_task in run] for run in rest.gpu_runs] == [["bake_normal", "inpaint", "rig"]]
     priced = GpuPlan.of(rest, Estimator(), NOW)
     assert [one_task.seconds.p50 for one_task in priced.runs[0]] == pytest.approx([1.0, 1.0, 1.0])
 

@@ -7,6 +7,7 @@ answers as rembg's sessions do, so matting.Matter holds either. Its class comes 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ EDGE = 1024
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 
 
+@cache
 def info(root: Path = VENDOR) -> BackendInfo:
     """Say what cut the object out and under which licence."""
     one = package(NAME, root)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ GUIDANCE = 7.5
 NEGATIVE = "text, watermark, seam, border, highlight, shadow, blurry"
 
 
+@cache
 def info(root: Path = VENDOR) -> BackendInfo:
     """Say what paints and under which licence."""
     one = package(NAME, root)

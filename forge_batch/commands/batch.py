@@ -97,16 +97,19 @@ def _validate(options: argparse.Namespace) -> int:
     if not options.price:
         print_problems(intake.problems, options.format, root, intake.files)
         return FAILED if intake.errors else FINE
+    from forge_batch.dry_run import late
     from forge_batch.plan_text import print_priced
 
     asked = {order.manifest.asset for order in intake.orders}
     others = [order for order in take_in(root).orders if order.manifest.asset not in asked] if paths else []
-    price = _priced(opened(options), [*intake.orders, *others], asked)
-    print_priced(price, intake.problems, options.format, root, intake.files)
+    queue = [*intake.orders, *others]
+    price = _priced(opened(options), queue, asked)
+    print_priced(price, [*intake.problems, *late(price, queue)], options.format, root, intake.files)
     return FAILED if intake.errors else FINE
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from forge_batch.dry_run import late
     from forge_batch.intake import take_in
     from forge_batch.plan_text import price_json, price_text
 
@@ -116,6 +119,8 @@ def _plan(options: argparse.Namespace) -> int:
     for problem in asked.errors:
         complain(str(problem))
     price = _priced(content, queue.orders, {order.manifest.asset for order in asked.orders})
+    for problem in late(price, queue.orders):
+        complain(str(problem))
     if options.json:
         print_json(price_json(price))
     else:
@@ -129,16 +134,28 @@ def _priced(content: ContentRepo, queue: Sequence[Order], asked: set[str]) -> Pr
     from forge_batch import settings
     from forge_batch.dry_run import priced
 
-    return priced(content, queue, datetime.now(UTC), settings.load().workers, asked)
+    found = settings.load()
+    return priced(content, queue, datetime.now(UTC), found.workers, asked, found.access)
 
 
 def _status(options: argparse.Namespace) -> int:
-    from forge_batch.plan_text import status_text
+    from datetime import UTC, datetime
+
+    from forge_batch import settings
+    from forge_batch.dry_run import machinery
+    from forge_batch.plan_text import machinery_json, machinery_text, status_text
     from forge_batch.standing import standing
 
-    report = standing(opened(options))
+    content = opened(options)
+    report = standing(content)
+    made = [asset.asset for asset in report.assets if asset.stages]
+    beside = None
+    try:
+        beside = machinery(content, made, datetime.now(UTC), settings.load().access)
+    except ForgeError as error:  # forge.yaml or the ledger is broken; the assets stand as they stand
+        complain(str(error))
     if options.json:
-        print_json(report.to_json())
+        print_json({**report.to_json(), **(machinery_json(beside) if beside else {})})
     else:
-        print(status_text(report))
+        print("\n\n".join([status_text(report), *([machinery_text(beside)] if beside else [])]))
     return FINE if report.ok else FAILED

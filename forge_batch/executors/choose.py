@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from forge_batch.errors import BackendUnavailable
-from forge_batch.estimate import Estimator
 from forge_batch.executors.contract import Executor
 from forge_batch.project import Project
 from forge_batch.quota import Budget, Ledger
@@ -33,6 +32,22 @@ class Access:
     cluster: str = ""
 
 
+def budget_of(root: Path, project: Project, access: Access) -> Budget:
+    """Hold a project's allowance against its ledger, or against the platform's own count where there is a token to ask with.
+
+    Args:
+        root: Where the runner's files lie.
+        project: The settings.
+        access: Its token and endpoint.
+    """
+    ledger = Ledger(root / "state" / "ledger.jsonl")
+    if not (project.profile.platform and access.token):
+        return Budget(project.profile, ledger, project.allow_paid_seconds)
+    from forge_batch.content.hub_quota import read_quota  # noqa: PLC0415 - only where somebody is asked
+
+    return Budget(project.profile, ledger, project.allow_paid_seconds, lambda: read_quota(access.token, access.endpoint))
+
+
 def choose_executor(name: str, workers: int, root: Path, project: Project, access: Access) -> Executor:
     """Make an executor by name.
 
@@ -56,7 +71,6 @@ def choose_executor(name: str, workers: int, root: Path, project: Project, acces
 
 
 def _zero_gpu(workers: int, root: Path, project: Project, access: Access) -> Executor:
-    from forge_batch.content.hub_quota import read_quota  # noqa: PLC0415 - one of three
     from forge_batch.executors.windowed import WindowedExecutor  # noqa: PLC0415 - one of three
     from forge_batch.executors.zero_gpu import ZeroGpu, request_factor  # noqa: PLC0415 - one of three
 
@@ -74,16 +88,11 @@ def _zero_gpu(workers: int, root: Path, project: Project, access: Access) -> Exe
     allowance = project.profile
     if allowance.platform and (factor := request_factor()):
         allowance = replace(allowance, request_factor=factor)
-    budget = Budget(
-        allowance,
-        Ledger(root / "state" / "ledger.jsonl"),
-        project.allow_paid_seconds,
-        lambda: read_quota(access.token, access.endpoint) if allowance.platform else None,
-    )
+    budget = replace(budget_of(root, project, access), allowance=allowance)
     gpu = ZeroGpu(
         access.space, access.secret, allowance, lambda space: gradio_client.Client(space, token=access.token, verbose=False)
     )
-    return WindowedExecutor(workers, gpu, budget, Estimator().cold_start())
+    return WindowedExecutor(workers, gpu, budget)
 
 
 def _dask(access: Access) -> Executor:

@@ -22,16 +22,17 @@ from forge_batch.executors.contract import Chain, Event, Executor, Finished, Pro
 from forge_batch.executors.gpu_window import Gpu, Refusal, Refused, Started, WindowTask, window_tasks
 from forge_batch.executors.local import LocalPool
 from forge_batch.jobs import Failure, TaskRecord
+from forge_batch.opening import LAST_CALL, ripe, worth_opening
 from forge_batch.quota import Budget
 from forge_batch.stage import Device
-from forge_batch.windows import GpuPlan, Window, overhead, pack, worth_opening
+from forge_batch.windows import GpuPlan, Window, overhead, pack
 
 KILLS = 2
 """How often the worker of a task may be killed before the asset fails."""
 RETRIES = 5
 """How often a window is tried again at once before the GPU is left alone for a while."""
 PAUSE = timedelta(minutes=5)
-GATHER = timedelta(minutes=3)
+GATHER = timedelta(minutes=30)
 """How long a window that would hold little waits for work that the CPU is at."""
 
 
@@ -65,13 +66,18 @@ class _Asset:
 
 @dataclass
 class _Session:
-    """Follow one open window."""
+    """Follow one open window.
+
+    Attributes:
+        start: Seconds until its first task began, queueing included; 0 once a record holds them.
+    """
 
     window: Window
     name: str
     since: float
     at_work: str = ""
     task_since: float = 0.0
+    start: float = 0.0
     spent: float = 0.0
 
 
@@ -82,7 +88,7 @@ class WindowedExecutor(Executor):
         workers: Processes for CPU stages.
         gpu: What opens windows.
         budget: The allowance.
-        start: Seconds until a fresh GPU worker can begin.
+        start: Seconds until a fresh GPU worker can begin; left out, what the history of the chains' project says.
         clock: The time, with a zone.
         stay: What it waits for by itself; for longer waits it ends, and the work stays for the next run.
     """
@@ -92,7 +98,7 @@ class WindowedExecutor(Executor):
         workers: int,
         gpu: Gpu,
         budget: Budget,
-        start: Seconds = NOTHING,
+        start: Seconds | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         stay: timedelta = timedelta(minutes=15),
     ) -> None:
@@ -114,6 +120,8 @@ class _Run:
         }
         self.owner = {key: asset for asset in self.assets.values() for key in asset.left}
         self.specs = {key: asset.left[key] for key, asset in self.owner.items()}
+        known = [chain.gpu.start for chain in chains if chain.gpu]
+        self.start = settings.start or (known[0] if known else NOTHING)
         self.pool = LocalPool(settings.workers)
         self.session: _Session | None = None
         self.news, self.tell = Pipe(duplex=False)
@@ -182,9 +190,11 @@ class _Run:
         budget = self.settings.budget
         left = budget.remaining(now)
         seconds = left.seconds if self.cap == math.inf else int(min(left.seconds or self.cap, self.cap))
-        window = pack(plans, seconds, now, self.settings.start, budget.allowance)
+        chosen = ripe(plans, left, now, self.start, budget.allowance)
+        window = pack(chosen, seconds, now, self.start, budget.allowance)
         if not window.tasks:
-            self.blocked = Refusal("wait", "what is left of the GPU allowance is too little for any task", left.resets_at)
+            last_call = left.resets_at - LAST_CALL if left.resets_at and len(chosen) < len(plans) else left.resets_at
+            self.blocked = Refusal("wait", "what is left of the GPU allowance is too little for any task", last_call)
             return None
         if self.pool.busy and not worth_opening(window, plans, now, left.resets_at, GATHER):
             return None  # the CPU is about to bring more for it
@@ -210,12 +220,14 @@ class _Run:
         session = self.session
         assert session is not None
         if isinstance(news, Started):
+            if not session.task_since:
+                session.start = time.monotonic() - session.since
             session.at_work, session.task_since = news.key, time.monotonic()
             yield Progress(self.specs[news.key].asset, self.specs[news.key].stage, 0.0)
         elif isinstance(news, TaskRecord):
             session.at_work = ""
             self.tries = 0
-            event = Finished(self.specs[news.key].asset, news)
+            event = Finished(self.specs[news.key].asset, _with_start(news, session))
             yield event
             self._done(event)
         else:
@@ -275,7 +287,7 @@ class _Run:
         allowance = self.settings.budget.allowance
         if allowance.seconds is None or not plan.runs:
             return math.inf
-        return allowance.longest(allowance.seconds, plan.size) - overhead(plan, self.settings.start)
+        return allowance.longest(allowance.seconds, plan.size) - overhead(plan, self.start)
 
     def _soon(self) -> bool:
         """Tell whether a window may open before long."""
@@ -290,6 +302,14 @@ class _Run:
         if self.session is None and self.blocked and self.blocked.until and self._soon():
             return max(0.0, (self.blocked.until - self.settings.clock()).total_seconds())
         return None
+
+
+def _with_start(record: TaskRecord, session: _Session) -> TaskRecord:
+    """Put the start of a window into the first record that came of it: the job keeps it, and estimates learn from it."""
+    start, session.start = session.start, 0.0
+    if not start or record.state == "failed":
+        return record
+    return replace(record, gpu_seconds=round(record.gpu_seconds + start, 3), start_seconds=round(start, 3))
 
 
 def _follow(gpu: Gpu, window: Window, tasks: Sequence[WindowTask], tell: Connection) -> None:

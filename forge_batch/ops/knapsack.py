@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
@@ -35,10 +34,10 @@ class Item:
 def fill(items: Sequence[Item], room: int | None) -> list[int]:
     """Solve the 0-1 knapsack with shared needs.
 
-    For every set of needs the fractional optimum over the items that need no others is an upper bound (Dantzig 1957); the sets
-    are tried from the highest bound down, each by dynamic programming, until no bound is left well above the best that was
-    found. Within GAP of the optimum up to a room of CELLS; beyond that sizes are rounded up to a coarser unit, and the greedy
-    choice is taken where it is better. Meant for few needs: 2^n sets of them are looked at.
+    For every set of needs that some items have together, the fractional optimum over the items that need no others is an
+    upper bound (Dantzig 1957); the sets are tried from the highest bound down, each by dynamic programming, until no bound is
+    left well above the best that was found. Within GAP of the optimum up to a room of CELLS; beyond that sizes are rounded up
+    to a coarser unit, and the greedy choice is taken where it is better. Meant for few needs: up to 2^n sets are looked at.
 
     Args:
         items: Earlier ones are preferred among equals, and so are fewer needs.
@@ -47,7 +46,7 @@ def fill(items: Sequence[Item], room: int | None) -> list[int]:
     Returns:
         Numbers of the items taken, ascending.
     """
-    needs = {need: size for item in items for need, size in item.needs.items()}
+    needs = _needs(items)
     if room is None or sum(item.size for item in items) + sum(needs.values()) <= room:
         return list(range(len(items)))
     sizes = np.array([item.size for item in items], np.int64)
@@ -65,8 +64,14 @@ def fill(items: Sequence[Item], room: int | None) -> list[int]:
 
 def upper_bound(items: Sequence[Item], room: int) -> float:
     """Give a worth that no choice exceeds."""
-    needs = {need: size for item in items for need, size in item.needs.items()}
+    needs = _needs(items)
     return max((candidate[0] for candidate in _candidates(items, needs, room)), default=0.0)
+
+
+def _needs(items: Sequence[Item]) -> dict[Hashable, int]:
+    """Give all needs of these items."""
+    shapes = {id(item.needs): item.needs for item in items}  # many items share one
+    return {need: size for shape in shapes.values() for need, size in shape.items()}
 
 
 def _candidates(items: Sequence[Item], needs: Mapping[Hashable, int], room: int) -> list[tuple[float, int, np.ndarray, int]]:
@@ -74,17 +79,27 @@ def _candidates(items: Sequence[Item], needs: Mapping[Hashable, int], room: int)
     sizes = np.array([item.size for item in items], np.int64)
     worth = np.array([item.worth for item in items], np.float64)
     bits = {need: 1 << number for number, need in enumerate(needs)}
-    masks = np.array([sum(bits[need] for need in item.needs) for item in items], np.int64)
+    shapes = {id(item.needs): item.needs for item in items}
+    mask_of = {shape: sum(bits[need] for need in shared) for shape, shared in shapes.items()}
+    masks = np.array([mask_of[id(item.needs)] for item in items], np.int64)
     order = np.argsort(-worth / np.maximum(sizes, 1e-9), kind="stable")
+    ordered_masks, ordered_sizes = masks[order], sizes[order]
     found = []
-    for used in range(len(needs) + 1):
-        for chosen in combinations(needs, used):
-            left = room - sum(needs[need] for need in chosen)
-            mask = sum(bits[need] for need in chosen)
-            inside = order[(masks[order] & ~mask == 0) & (sizes[order] <= left)]
-            if left >= 0 and len(inside):
-                found.append((_bound(sizes[inside], worth[inside], left), used, np.sort(inside), left))
+    for mask in _unions(set(mask_of.values())):
+        chosen = [need for need in needs if bits[need] & mask]
+        left = room - sum(needs[need] for need in chosen)
+        inside = order[(ordered_masks & ~mask == 0) & (ordered_sizes <= left)]
+        if left >= 0 and len(inside):
+            found.append((_bound(sizes[inside], worth[inside], left), len(chosen), np.sort(inside), left))
     return sorted(found, key=lambda candidate: (-candidate[0], candidate[1]))
+
+
+def _unions(masks: Iterable[int]) -> list[int]:
+    """Give every union of these sets, ascending; sets are bits of a number."""
+    unions: set[int] = set()
+    for mask in masks:
+        unions |= {mask, *(mask | union for union in unions)}
+    return sorted(unions)
 
 
 def _bound(sizes: np.ndarray, worth: np.ndarray, room: int) -> float:

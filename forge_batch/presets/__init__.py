@@ -26,7 +26,7 @@ BUILT_IN = "preset:"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _SUFFIXES = (".yaml", ".yml", ".json")
 _OWN_KEYS = ("forge", "description", "extends")
-_NOT_HERE = ("asset", "images", "preset", "notes", "seed", "priority")
+_NOT_HERE = ("asset", "images", "preset", "notes", "seed", "priority", "deadline")
 
 
 def built_in_names() -> list[str]:
