@@ -12,7 +12,13 @@ def may_sell(source: Mapping[str, Any]) -> str:
     return f"As far as the generator goes, this asset {sold}; territory: {source['territory']}."
 
 
-def licences_text(asset: str, source: Mapping[str, Any], cutouts: Mapping[str, Any], images_licence: str | None) -> str:
+def licences_text(
+    asset: str,
+    source: Mapping[str, Any],
+    cutouts: Mapping[str, Any],
+    images_licence: str | None,
+    rig: Mapping[str, Any] | None = None,
+) -> str:
     """Write LICENSES.txt.
 
     Args:
@@ -20,6 +26,7 @@ def licences_text(asset: str, source: Mapping[str, Any], cutouts: Mapping[str, A
         source: Meta of the SOURCE_MESH slot: backend, revision, licence, commercial, territory, seed.
         cutouts: Meta of the CUTOUTS slot: methods by view, and the matting model if one was used.
         images_licence: Text of the image set's LICENSE.txt, if it has one.
+        rig: Facts of the RIG slot, if there is one.
     """
     model = cutouts.get("model")
     lines = [
@@ -33,6 +40,8 @@ def licences_text(asset: str, source: Mapping[str, Any], cutouts: Mapping[str, A
     ]
     if model:
         lines.append(f"Matting model    {model['name']}, {model['licence']}")
+    if rig:
+        lines.append(f"Rig              {rig['backend']} ({rig['revision']}), {rig['licence']}, {rig['territory']}")
     lines += [
         "Finishing        forge_batch, MIT: geometry, UVs, maps, hulls and files. It claims no right in what it makes.",
         "",
