@@ -37,6 +37,11 @@ class Params(Switchable):
 
 
 def _make(context: StageContext[Params], mesh: Mesh) -> tuple[BackendInfo, Rigged]:
+    backend = context.params.backend
+    if backend != "humanoid":
+        from forge_batch.backends import rigger
+
+        return rigger.info(backend), rigger.make_rig(backend, mesh, context.seed, context.progress)
     from forge_batch.backends import humanoid
 
     return humanoid.info, humanoid.make_rig(mesh, context.progress)
@@ -78,6 +83,14 @@ def run(context: StageContext[Params]) -> Metrics:
     }
 
 
+def _revision(params: Params) -> str:
+    if params.backend == "humanoid":
+        return params.backend
+    from forge_batch.backends.rigger import info
+
+    return f"{params.backend} {info(params.backend).revision}"
+
+
 def _cost(params: Params) -> Cost:
     return Cost(cpu=6.0) if params.backend == "humanoid" else Cost(cpu=2.0, gpu=_GPU[params.backend])
 
@@ -92,6 +105,6 @@ stage = Stage(
     params=Params,
     cost=_cost,
     run=run,
-    revision=lambda params: params.backend,
+    revision=_revision,
 )
 """The stage of this module."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from forge_batch.artifacts import MESH, RIG
 from forge_batch.cli import main
-from forge_batch.errors import StageError
+from forge_batch.errors import BackendUnavailable, StageError
 from forge_batch.ops.mesh import Mesh, save_mesh
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.render import Maps, render
@@ -42,6 +43,22 @@ def test_a_person_is_rigged(tmp_path: Path) -> None:
     first = (tmp_path / "out" / RIG.filename).read_bytes()
     stage.run(context(mesh, tmp_path))
     assert (tmp_path / "out" / RIG.filename).read_bytes() == first
+
+
+@pytest.mark.parametrize("backend", ["skintokens", "unirig"])
+def test_a_learned_rigger_that_is_not_here_is_said_to_be(backend: str, tmp_path: Path) -> None:
+    """The error names code, weights and environment, and the hint is the command that fetches it."""
+    asked = replace(context(human()[0], tmp_path), params=Params(enabled=True, backend=backend))
+    with pytest.raises(BackendUnavailable, match=f"{backend} cannot run here: its code .* its environment") as caught:
+        stage.run(asked)
+    assert caught.value.hint == f"forge-batch vendor fetch {backend}"
+
+
+def test_each_rigger_has_a_key_of_its_own() -> None:
+    """Backend and pinned revision are part of the task's key, and only the learned ones cost GPU seconds."""
+    every = [Params(enabled=True, backend=backend) for backend in ("humanoid", "skintokens", "unirig")]
+    assert [stage.revision(one) for one in every] == ["humanoid", "skintokens 273b691d3598", "unirig ed4acacd0867"]
+    assert [stage.cost(one).gpu > 0 for one in every] == [False, True, True]
 
 
 def test_what_is_no_figure_fails_and_leaves_nothing(tmp_path: Path) -> None:
