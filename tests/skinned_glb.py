@@ -12,12 +12,13 @@ from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.rig import Rig
 
 
-def encode_skinned_glb(mesh: Mesh, rig: Rig | None, raw: bytes = b"") -> bytes:
+def encode_skinned_glb(mesh: Mesh, rig: Rig | None, raw: bytes = b"", lift: float = 0.0) -> bytes:
     """Write a mesh with up to four joints a vertex; without a rig there is no skin.
 
     Args:
         mesh: In bind pose.
         rig: Of its vertices; weights are written as they are.
+        lift: How far above their bind pose the joints stand, metres.
         raw: Unused bytes before the data, so that offsets are not all 0.
     """
     blob = bytearray(raw.ljust(-(-len(raw) // 4) * 4, b"\0"))
@@ -52,6 +53,7 @@ def encode_skinned_glb(mesh: Mesh, rig: Rig | None, raw: bytes = b"") -> bytes:
         for index, (name, parent) in enumerate(zip(rig.names, rig.parents, strict=True)):
             place = rig.joints[index] - (rig.joints[parent] if parent >= 0 else 0)
             children = [int(child) + 1 for child in np.flatnonzero(rig.parents == index)]
+            place = place + (np.array([0.0, lift, 0.0]) if parent < 0 else 0)
             node = {"name": name, "translation": [float(value) for value in place]}
             document["nodes"].append({**node, "children": children} if children else node)
         roots += [index + 1 for index in np.flatnonzero(rig.parents < 0)]

@@ -27,8 +27,9 @@ START = 0.6
 """An arm is looked for at this share of the reach, and followed from there both ways."""
 TALLEST_ARM = 0.3
 """Of the height: what is taller where the arm should be is no arm."""
-TRUNK = 2.2
-"""Times an arm's median height in a slice, from which a slice is trunk."""
+TRUNK, FLANK = 2.2, 0.17
+"""From so many times an arm's median height in a slice, and at least this share of the figure's height, a slice is trunk: a
+steep arm is thick in upright slices, too."""
 NEAR = 0.8
 """Share of the largest disc's radius from which a place counts as the middle, too."""
 
@@ -228,7 +229,7 @@ def _arm(rest: np.ndarray, side: int, middle: float, reach: float, height: int) 
             f"no {word} arm was found: {START:.0%} of the way out the figure is {heights[0] / height:.0%} of its height tall",
             POSE_HINT,
         )
-    trunk = np.flatnonzero(heights > max(TRUNK * usual, 0.1 * height))
+    trunk = np.flatnonzero(heights > max(TRUNK * usual, FLANK * height))
     if not len(trunk):
         raise StageError(f"the {word} arm was not found to join a trunk", POSE_HINT)
     end = max(int(trunk[0]), 1)

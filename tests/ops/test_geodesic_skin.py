@@ -116,7 +116,7 @@ def test_a_person_walks_without_tearing() -> None:
         assert moment.stretch < 1.35
         assert moment.shrink < 1.5
         assert moment.turned < 0.002
-        assert abs(moment.volume - 1) < 0.03
+        assert abs(moment.volume - 1) < 0.04
 
 
 def test_a_rigid_skin_is_measured_to_tear() -> None:
