@@ -18,18 +18,16 @@ from typing import Any
 import numpy as np
 
 from forge_batch.ops.geodesic_skin import bind_skin
-from forge_batch.ops.humanoid import Humanoid, fit_humanoid, humanoid_bones
+from forge_batch.ops.humanoid import Humanoid, fit_humanoid, humanoid_bones, upright_solid
 from forge_batch.ops.image_file import encode_png
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.mesh_file import decode_mesh
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.render import Maps, on_paper, render
 from forge_batch.ops.rig import Rig, posed
-from forge_batch.ops.voxel_solid import voxelize
 from forge_batch.ops.walk import Followed, follow, walk_pose
 
 OURS = Path(__file__).parents[1] / "tests" / "data"
-CELLS = 160
 PHASES = (0.0, 0.25, 0.5, 0.75)
 SIZE = 300
 LIMBS = ("upperarm", "lowerarm", "hand", "thigh", "calf", "foot", "ball", "neck_01", "head")
@@ -40,7 +38,7 @@ def measure(folder: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
     path = next(path for path in sorted(folder.iterdir()) if path.suffix in {".obj", ".ply", ".glb"})
     mesh = decode_mesh(path.read_bytes(), path.suffix[1:], folder.name)
     start = time.process_time()
-    solid = voxelize(mesh, CELLS)
+    solid = upright_solid(mesh)
     found = fit_humanoid(solid)
     fitted = time.process_time()
     rig = Rig(found.names, found.joints, found.parents, *bind_skin(mesh, solid, humanoid_bones(found)))

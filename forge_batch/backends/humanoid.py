@@ -10,15 +10,11 @@ from collections.abc import Callable
 
 from forge_batch.backends.contract import BackendInfo
 from forge_batch.ops.geodesic_skin import bind_skin
-from forge_batch.ops.humanoid import fit_humanoid, humanoid_bones
+from forge_batch.ops.humanoid import fit_humanoid, humanoid_bones, upright_solid
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.rig import Rig, Rigged
-from forge_batch.ops.voxel_solid import voxelize
 
 info = BackendInfo("humanoid", "1", "MIT", commercial=True, territory="worldwide")
-
-CELLS = 160
-"""Voxels along the height: a wrist is then four wide."""
 
 
 def make_rig(mesh: Mesh, progress: Callable[[float, str], None]) -> Rigged:
@@ -32,7 +28,7 @@ def make_rig(mesh: Mesh, progress: Callable[[float, str], None]) -> Rigged:
         StageError: It is no upright figure in A-pose or T-pose; says what was measured.
     """
     progress(0.0, "finding limbs")
-    solid = voxelize(mesh, CELLS)
+    solid = upright_solid(mesh)
     found = fit_humanoid(solid)
     progress(0.3, "binding skin")
     influences, weights = bind_skin(mesh, solid, humanoid_bones(found))

@@ -25,14 +25,13 @@ from forge_batch.backends.vendored.machine import Machine
 from forge_batch.backends.vendored.pins import VENDOR, Package, package
 from forge_batch.backends.vendored.readiness import require
 from forge_batch.errors import BackendUnavailable, StageError
-from forge_batch.ops.humanoid import fit_humanoid
+from forge_batch.ops.humanoid import fit_humanoid, upright_solid
 from forge_batch.ops.match_joints import match_joints
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.rig import Rig, Rigged, rig_fault
 from forge_batch.ops.skin_transfer import transfer_rig
 from forge_batch.ops.skinned_fbx import read_skinned_fbx
 from forge_batch.ops.skinned_glb import decode_skinned_glb
-from forge_batch.ops.voxel_solid import voxelize
 from forge_batch.packages.mannequin import mannequin_names
 
 BOOT = Path(__file__).parent / "vendored" / "rigger_boot.py"
@@ -44,7 +43,6 @@ OFF = 0.02
 """Weights of a vertex that sum to 1 within this are brought to 1: formats round them."""
 NAMED = 0.9
 """How sure a joint is whose own name says which it is."""
-CELLS = 160
 AGAIN = "try another seed, or another rig.backend"
 
 Step = tuple[str, ...]
@@ -106,7 +104,7 @@ def name_joints(rig: Rig, mesh: Mesh) -> tuple[Rig, dict[str, float], int]:
         sure = {new: NAMED if old in named.matched else 0.0 for old, new in zip(rig.names, named.names, strict=True)}
         return replace(rig, names=tuple(named.names)), sure, len(named.matched)
     try:
-        found = fit_humanoid(voxelize(mesh, CELLS))
+        found = fit_humanoid(upright_solid(mesh))
     except StageError:  # no upright figure: nothing to go by
         return rig, dict.fromkeys(rig.names, 0.0), 0
     matched = match_joints(rig, found, float(np.ptp(mesh.vertices[:, 1])))

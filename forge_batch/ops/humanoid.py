@@ -13,10 +13,16 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32
 from scipy import ndimage
 
+from forge_batch.errors import StageError
 from forge_batch.ops.geodesic_skin import Bone
-from forge_batch.ops.humanoid_landmarks import Landmarks, Limb, find_landmarks
-from forge_batch.ops.voxel_solid import VoxelSolid
+from forge_batch.ops.humanoid_landmarks import POSE_HINT, Landmarks, Limb, find_landmarks
+from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.voxel_solid import VoxelSolid, voxelize
 
+CELLS = 160
+"""Voxels along the height: a wrist is then four wide."""
+WIDEST = 3.0
+"""Times its height that a figure may measure in width or depth, swords and wings included."""
 ELBOW, WRIST = 0.40, 0.80
 """Along the arm from the shoulder to where fingers grow too thin to be followed."""
 KNEE = 0.5
@@ -99,11 +105,25 @@ class Humanoid:
     confidence: Float64[np.ndarray, " j"]
 
 
+def upright_solid(mesh: Mesh) -> VoxelSolid:
+    """Fill a figure with CELLS voxels along its height.
+
+    Raises:
+        StageError: It is far wider or deeper than tall.
+    """
+    width, height, depth = (float(side) for side in np.ptp(mesh.vertices, axis=0))
+    if max(width, depth) > WIDEST * height:
+        raise StageError(
+            f"it is {width:.3g} m wide, {height:.3g} m tall and {depth:.3g} m deep, which is no upright figure", POSE_HINT
+        )
+    return voxelize(mesh, CELLS)
+
+
 def fit_humanoid(solid: VoxelSolid) -> Humanoid:
     """Give a skeleton for a figure.
 
     Args:
-        solid: About 160 voxels high; much coarser ones have no wrists.
+        solid: From upright_solid.
 
     Raises:
         StageError: It is no upright figure in A-pose or T-pose; says what was measured.

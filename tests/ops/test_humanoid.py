@@ -9,20 +9,17 @@ from scipy.spatial.transform import Rotation
 
 from forge_batch.backends.humanoid import make_rig
 from forge_batch.errors import StageError
-from forge_batch.ops.humanoid import Humanoid, fit_humanoid
+from forge_batch.ops.humanoid import CELLS, Humanoid, fit_humanoid, upright_solid
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.rig import posed
-from forge_batch.ops.voxel_solid import voxelize
 from forge_batch.packages.mannequin import mannequin_names
 from tests import shapes
 from tests.figures import figure, human, union
 
-CELLS = 160
-
 
 def fit(mesh: Mesh) -> Humanoid:
     """Fit a skeleton as the stage does."""
-    return fit_humanoid(voxelize(mesh, CELLS))
+    return fit_humanoid(upright_solid(mesh))
 
 
 def errors(mesh: Mesh, joints: dict[str, np.ndarray]) -> dict[str, float]:
@@ -157,6 +154,7 @@ def headless() -> Mesh:
     ("make", "words"),
     [
         (quadruped, "the number of columns that stand on the floor is 4"),
+        (lambda: shapes.box((1.0, 1e-4, 1.0)), "1 m wide, 0.0001 m tall and 1 m deep, which is no upright figure"),
         (shapes.box, "the number of columns that stand on the floor is 1"),
         (lambda: turned(figure(45.0)[0]), "one behind the other"),
         (lambda: figure(45.0, arms=False)[0], "no left arm was found|no shoulder"),
@@ -164,7 +162,7 @@ def headless() -> Mesh:
         (robed, "the legs are [45]% of the height.*in a robe"),
         (headless, "no head was found: only 3% of the height is above the arms"),
     ],
-    ids=["four legs", "a box", "facing aside", "no arms", "arms at the sides", "a robe", "no head"],
+    ids=["four legs", "a sheet", "a box", "facing aside", "no arms", "arms at the sides", "a robe", "no head"],
 )
 def test_what_is_no_upright_figure_is_refused(make: Callable[[], Mesh], words: str) -> None:
     """It says what was measured and what to do, and gives no skeleton."""
