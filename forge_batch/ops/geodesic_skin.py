@@ -25,7 +25,7 @@ THICK = 0.9
 """A bone is this share as thick as the largest ball that fits into the solid round it, and tapers to a point at its joints.
 
 With lines as bones (0) a large head follows the shoulders: in a walk the public knight's edges stretch 1.79 times (99th
-percentile) and its volume grows by 9 %, against 1.3 times and 2 %. Without the taper both bones of a joint own its ball, and a
+percentile) and its volume grows by 9 %, against 1.3 times and 1 %. Without the taper both bones of a joint own its ball, and a
 neck takes a fifth of the skull.
 """
 UNREACHED = 1e6
