@@ -31,7 +31,7 @@ KINDS: tuple[tuple[float, dict[str, dict[str, Any]]], ...] = (
     (0.14, {"generate": {"backend": "hunyuan3d"}}),
     (0.08, {"generate": {"backend": "hunyuan3d"}, "inpaint": {"enabled": True, "method": "diffusion"}}),
     (0.10, {"generate": {"backend": "hull"}}),
-    (0.10, {"generate": {"backend": "hunyuan3d"}, "rig": {"enabled": True}}),
+    (0.10, {"generate": {"backend": "hunyuan3d"}, "rig": {"enabled": True, "backend": "unirig"}}),
 )
 """Shares of what is asked for."""
 

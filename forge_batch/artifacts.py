@@ -57,7 +57,7 @@ RIG = Slot("rig", ".npz")  # ops.rig.Rig for the vertices of MESH
 # images, one texel per pixel of the atlas, row 0 on top; read and written by ops.image
 NORMAL_MAP = Slot("normal_map", ".png")  # 16-bit RGB, tangent space, OpenGL (Y+)
 BASE_COLOR_MAP = Slot("base_color_map", ".png")  # 8-bit RGB, sRGB
-UNSEEN_MAP = Slot("unseen_map", ".png")  # 8-bit grey: 255 where no input image saw the surface
+UNSEEN_MAP = Slot("unseen_map", ".png")  # 8-bit grey: 255 where no input image saw the surface, or it is stretched there
 METALLIC_MAP = Slot("metallic_map", ".png")  # 8-bit grey, linear
 ROUGHNESS_MAP = Slot("roughness_map", ".png")  # 8-bit grey, linear
 OCCLUSION_MAP = Slot("occlusion_map", ".png")  # 8-bit grey, linear; 255 is open

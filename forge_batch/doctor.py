@@ -191,7 +191,8 @@ def _visit(page: str, fault: str) -> str:
 
 def _backends(content: Path, machine: Machine, root: Path) -> list[Check]:
     """Say of every backend whether it could run now."""
-    checks = [Check("backend hull", "works", "built in, needs nothing"), _matte()]
+    built_in = [Check(f"backend {name}", "works", "built in, needs nothing") for name in ("hull", "humanoid")]
+    checks = [*built_in, _matte()]
     try:
         project = load_project(content)
     except ManifestError:

@@ -474,24 +474,53 @@ def read_voxels(
         material_out[i] = wp.vec3(material[0], material[1], material_out[i][2])
 
 
-# Add up the weights of the projections, and darken the colour by what they will bring.
+# Add up the weights of the projections, and those of pictures that are not stretched there (see SourceMesh.sample). `eye` is
+# where the camera is, or for an orthographic one the direction to it.
 @wp.kernel(enable_backward=False)
 def sum_weights(
     source_face: wp.array(dtype=wp.int32),
     source_weights: wp.array(dtype=wp.vec3),
     faces: wp.array(dtype=wp.int32, ndim=2),
+    vertices: wp.array(dtype=wp.vec3),
+    normals: wp.array(dtype=wp.vec3),
     vertex_weights: wp.array(dtype=wp.float32),
+    eye: wp.vec3d,
+    orthographic: wp.int32,
+    stretched: wp.float32,
     total: wp.array(dtype=wp.float32),
+    sharp: wp.array(dtype=wp.float32),
 ):
     i = wp.tid()
-    if source_face[i] >= 0:
-        total[i] = total[i] + _mix(vertex_weights, faces, source_face[i], source_weights[i])
+    f = source_face[i]
+    if f < 0:
+        return
+    w = _mix(vertex_weights, faces, f, source_weights[i])
+    total[i] = total[i] + w
+    if w <= 0.0:
+        return
+    towards = eye
+    if orthographic == 0:
+        at = _mix3(vertices, faces, f, source_weights[i])
+        towards = eye - wp.vec3d(wp.float64(at[0]), wp.float64(at[1]), wp.float64(at[2]))
+    normal = _mix3(normals, faces, f, source_weights[i])
+    n = wp.vec3d(wp.float64(normal[0]), wp.float64(normal[1]), wp.float64(normal[2]))
+    if wp.dot(wp.normalize(towards), n) >= wp.float64(stretched) * wp.length(n):
+        sharp[i] = sharp[i] + w
 
 
+# Darken the colour by what the projections will bring, and count as seen only what is not stretched.
 @wp.kernel(enable_backward=False)
-def make_room(total: wp.array(dtype=wp.float32), color: wp.array(dtype=wp.vec3)):
+def make_room(
+    total: wp.array(dtype=wp.float32),
+    sharp: wp.array(dtype=wp.float32),
+    color: wp.array(dtype=wp.vec3),
+    material: wp.array(dtype=wp.vec3),
+):
     i = wp.tid()
     color[i] = color[i] * wp.clamp(1.0 - total[i], 0.0, 1.0)
+    if total[i] > 1.0e-6:
+        m = material[i]
+        material[i] = wp.vec3(m[0], m[1], m[2] * sharp[i] / total[i])
 
 
 @wp.func

@@ -23,7 +23,7 @@ STEP = 1e-5
 
 
 class ColorMaps(NamedTuple):
-    """Be base colour (s, s, 3) in sRGB and `unseen` (s, s), 255 where no input image saw the surface."""
+    """Be base colour (s, s, 3) in sRGB and `unseen` (s, s), 255 where no input image saw the surface well."""
 
     base_color: UInt8[np.ndarray, "s s 3"]
     unseen: UInt8[np.ndarray, "s s"]

@@ -37,14 +37,19 @@ class Camera:
         xy = q[:, :2] if self.orthographic else q[:, :2] / q[:, 2:3]
         return xy * self.focal + self.centre, q[:, 2]
 
-    def towards(self, points: np.ndarray) -> Float64[np.ndarray, "n 3"]:
-        """Give the unit directions (n, 3) from (n, 3) points to the camera."""
+    @property
+    def eye(self) -> Float64[np.ndarray, " 3"]:
+        """Where the camera is; for an orthographic one, which is nowhere, the unit direction to it."""
         rotation = self.view[:, :3]
         if self.orthographic:
-            back = -rotation[2]
-            return np.broadcast_to(back / np.linalg.norm(back), (len(points), 3)).copy()
-        eye = -np.linalg.solve(rotation, self.view[:, 3])
-        ray = eye - points
+            return np.asarray(-rotation[2] / np.linalg.norm(rotation[2]))
+        return np.asarray(-np.linalg.solve(rotation, self.view[:, 3]))
+
+    def towards(self, points: np.ndarray) -> Float64[np.ndarray, "n 3"]:
+        """Give the unit directions (n, 3) from (n, 3) points to the camera."""
+        if self.orthographic:
+            return np.broadcast_to(self.eye, (len(points), 3)).copy()
+        ray = self.eye - points
         return np.asarray(ray / np.linalg.norm(ray, axis=1, keepdims=True))
 
     def moved(self, matrix: np.ndarray) -> Camera:

@@ -110,33 +110,33 @@ def _mesh(arrays: Mapping[str, Array], index: int) -> Mesh:
 def parse(_: Mapping[str, Array], options: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, Any]]:
     """Be the child: load the file and give its triangles, corner by corner, and what stands beside them."""
     ufbx = importlib.import_module("ufbx")
-    scene = _held(ufbx.load_file(options["path"]))
+    scene = held(ufbx.load_file(options["path"]))
     axes = scene.settings.axes
-    warnings = [one.description for one in _items(scene.metadata.warnings)]
+    warnings = [one.description for one in items(scene.metadata.warnings)]
     up = ufbx.CoordinateAxis(axes.up).name
     meta: dict[str, Any] = {"unit": scene.settings.unit_meters, "up": up, "warnings": warnings, "parts": [], "textures": {}}
     arrays: dict[str, Array] = {}
-    waiting = [(node, "") for node in reversed(_items(_held(scene.root_node).children))]
+    waiting = [(node, "") for node in reversed(items(held(scene.root_node).children))]
     while waiting:
         node, parent = waiting.pop()
-        waiting += [(child, node.name) for child in reversed(_items(node.children))]
+        waiting += [(child, node.name) for child in reversed(items(node.children))]
         if node.attrib_type == ufbx.ElementType.MESH:
             _add_part(node, parent, arrays, meta)
     return arrays, meta
 
 
 def _add_part(node: Any, parent: str, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
-    mesh = _held(node.mesh)
-    triangles = _triangles(mesh)
-    if not len(triangles):
+    mesh = held(node.mesh)
+    rows = triangles(mesh)
+    if not len(rows):
         return
     index = len(meta["parts"])
-    arrays[f"{index}/positions"] = _placed(_per_corner(mesh.vertex_position), node)[triangles]
+    arrays[f"{index}/positions"] = _placed(_per_corner(mesh.vertex_position), node)[rows]
     if mesh.vertex_uv.exists:
-        arrays[f"{index}/uv"] = _per_corner(mesh.vertex_uv)[triangles]
+        arrays[f"{index}/uv"] = _per_corner(mesh.vertex_uv)[rows]
     if mesh.vertex_normal.exists and not mesh.generated_normals:
-        arrays[f"{index}/normals"] = _per_corner(mesh.vertex_normal)[triangles]
-    materials = _items(mesh.materials)
+        arrays[f"{index}/normals"] = _per_corner(mesh.vertex_normal)[rows]
+    materials = items(mesh.materials)
     meta["parts"].append(
         {
             "name": node.name,
@@ -147,13 +147,13 @@ def _add_part(node: Any, parent: str, arrays: dict[str, Array], meta: dict[str, 
         }
     )
     for material in materials:
-        for link in _items(material.textures):
-            meta["textures"][link.material_prop] = _held(link.texture).relative_filename
+        for link in items(material.textures):
+            meta["textures"][link.material_prop] = held(link.texture).relative_filename
 
 
-def _triangles(mesh: Any) -> Array:
+def triangles(mesh: Any) -> Array:
     """Give the corners of all faces cut into fans of triangles, three a row, flattened."""
-    faces = [(face.index_begin, face.num_indices) for face in _items(mesh.faces)]
+    faces = [(face.index_begin, face.num_indices) for face in items(mesh.faces)]
     rows = [(start, start + k, start + k + 1) for start, count in faces for k in range(1, count - 1)]
     return np.array(rows, np.int64).ravel()
 
@@ -166,15 +166,16 @@ def _placed(points: Array, node: Any) -> Array:
 
 
 def _per_corner(attribute: Any) -> Array:
-    rows = [(v.x, v.y, v.z) if hasattr(v, "z") else (v.x, v.y) for v in _items(attribute.values)]
-    return np.array(rows, np.float64)[np.array(_items(attribute.indices), np.int64)]
+    rows = [(v.x, v.y, v.z) if hasattr(v, "z") else (v.x, v.y) for v in items(attribute.values)]
+    return np.array(rows, np.float64)[np.array(items(attribute.indices), np.int64)]
 
 
-def _held(value: Any) -> Any:
+def held(value: Any) -> Any:
     """Give an element an owner that never lets go."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
     return value
 
 
-def _items(values: Any) -> Sequence[Any]:
-    return [_held(_held(values)[k]) for k in range(len(values))]
+def items(values: Any) -> Sequence[Any]:
+    """Give the elements of a list of ufbx, held."""
+    return [held(held(values)[k]) for k in range(len(values))]

@@ -40,6 +40,7 @@ _DECIMATE = "raise decimate.triangles"
 _REPAIR = "repair.method: pymeshfix, a larger repair.close_holes, or repair.open: true for a surface that is open on purpose"
 _CLEAN = "raise clean.floater_area"
 _UNWRAP = "raise unwrap.texture_size or lower decimate.triangles"
+_RIG = "another rig.backend, or rig: off"
 _BAKE = "change bake_normal.cage"
 
 LIMITS: dict[str, Limit] = {
@@ -115,4 +116,19 @@ LIMITS: dict[str, Limit] = {
     "input_agreement": Limit(
         "IoU", 0.97, "warn", "outline of the source against the worst input picture", "check the cut-outs", "own", True
     ),
+    "rig_joints": Limit("joints", 2, "fail", "joints of the skeleton", _RIG, "own", True),
+    "rig_weights": Limit("vertices", 0, "fail", "vertices whose weights do not sum to 1", _RIG, "own"),
+    "rig_influences": Limit(
+        "joints",
+        8,
+        "warn",
+        "most joints that move one vertex; the package keeps the strongest",
+        "raise export.influences",
+        "Epic",
+    ),
+    "rig_leaf_bones": Limit("joints", 0, "warn", "joints that move nothing and carry no other", _RIG, "own"),
+    "rig_stretch": Limit("", 1.6, "warn", "edges in a walk over those at rest, 99th percentile", _RIG, "own"),
 }
+
+RIG_GATES = frozenset(name for name in LIMITS if name.startswith("rig_"))
+"""Only what has a rig is judged by these."""

@@ -20,7 +20,7 @@ from forge_batch.ops.gpu_raster import Raster, cover, start_warp
 from forge_batch.ops.hemisphere import hammersley, in_cells
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals, vertex_normals
-from forge_batch.ops.source import SourceMesh, srgb_to_linear
+from forge_batch.ops.source import STRETCHED, SourceMesh, srgb_to_linear
 
 SKY_BLOCK = 64
 """Threads of a block that casts rays: 8 % faster than 256, as blocks whose rays end early make room for others."""
@@ -171,7 +171,7 @@ class GpuBaker:
         if source.field is not None:
             self._read_field(at, color, material)
         if source.projections:
-            self._project(at, color)
+            self._project(at, color, material)
         return color, material
 
     def _read_field(self, at: list[Any], color: Any, material: Any) -> None:
@@ -194,20 +194,25 @@ class GpuBaker:
         color.assign(colors)
         material.assign(materials)
 
-    def _project(self, at: list[Any], color: Any) -> None:
-        """Lay the input images over the colour."""
-        wp, total = self._wp, self._zeros(self._wp.float32)
-        weights = [self._array(projection.weights, wp.float32) for projection in self.source.projections]
-        for one in weights:
-            self._launch(self._kernels.sum_weights, [*at, one, total])
-        self._launch(self._kernels.make_room, [total, color])
+    def _project(self, at: list[Any], color: Any, material: Any) -> None:
+        """Lay the input images over the colour, and note where they are stretched."""
+        wp, projections = self._wp, self.source.projections
+        total, sharp = self._zeros(wp.float32), self._zeros(wp.float32)
+        weights = [self._array(projection.weights, wp.float32) for projection in projections]
+        surface = [*at, self._source_vertices, self._source_normals]
+        judged = STRETCHED if self.source.mesh.normals is not None else -2.0  # without normals of its own nothing is judged
+        for projection, one in zip(projections, weights, strict=True):
+            camera = projection.camera
+            seen = [one, wp.vec3d(*camera.eye.tolist()), int(camera.orthographic), judged]
+            self._launch(self._kernels.sum_weights, [*surface, *seen, total, sharp])
+        self._launch(self._kernels.make_room, [total, sharp, color, material])
         table = self._array(srgb_to_linear(np.arange(256, dtype=np.uint8)), wp.float32)
-        for projection, one in zip(self.source.projections, weights, strict=True):
+        for projection, one in zip(projections, weights, strict=True):
             camera = projection.camera
             image = self._array(projection.image, wp.uint8)
             view = self._kernels.mat34d(*np.asarray(camera.view, float).ravel().tolist())
-            seen = [view, wp.vec2d(*camera.focal.tolist()), wp.vec2d(*camera.centre.tolist()), int(camera.orthographic)]
-            self._launch(self._kernels.project, [*at, self._source_vertices, one, image, table, *seen, total, color])
+            lens = [view, wp.vec2d(*camera.focal.tolist()), wp.vec2d(*camera.centre.tolist()), int(camera.orthographic)]
+            self._launch(self._kernels.project, [*at, self._source_vertices, one, image, table, *lens, total, color])
 
     def _launch(self, kernel: Any, inputs: list[Any], threads: int | None = None, block: int = 256) -> None:
         self._wp.launch(kernel, threads or self._count, inputs=inputs, device=self.device, block_dim=block)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int32
@@ -32,21 +33,41 @@ class Rig:
     weights: Float32[np.ndarray, "v k"]
 
 
-def save_rig(path: Path, rig: Rig) -> None:
-    """Write the RIG slot."""
+class Rigged(NamedTuple):
+    """Be what a rigger gives.
+
+    Attributes:
+        rig: For the vertices of the mesh it was given.
+        confidence: 0..1 of each joint, by its name.
+        facts: What else was measured, as JSON values.
+    """
+
+    rig: Rig
+    confidence: Mapping[str, float]
+    facts: Mapping[str, Any]
+
+
+def save_rig(path: Path, rig: Rig, facts: Mapping[str, Any] | None = None) -> None:
+    """Write the RIG slot; `facts` say what made it (backend, revision, licence) and how sure it is of each joint."""
     arrays = {
         "joints": rig.joints,
         "parents": rig.parents,
         "influences": rig.influences,
         "weights": rig.weights,
     }
-    save_arrays(path, arrays, {"names": list(rig.names)})
+    save_arrays(path, arrays, {"names": list(rig.names), "facts": dict(facts or {})})
 
 
 def load_rig(path: Path) -> Rig:
     """Read the RIG slot."""
     arrays, meta = load_arrays(path)
     return Rig(tuple(meta["names"]), arrays["joints"], arrays["parents"], arrays["influences"], arrays["weights"])
+
+
+def load_rig_facts(path: Path) -> dict[str, Any]:
+    """Read what stands in a RIG slot about what made it."""
+    facts: dict[str, Any] = load_arrays(path)[1].get("facts", {})
+    return facts
 
 
 def rig_fault(rig: Rig, vertices: int) -> str | None:

@@ -19,6 +19,14 @@ from forge_batch.ops.camera import Camera
 from forge_batch.ops.mesh import Mesh, load_arrays, save_arrays
 from forge_batch.ops.voxel_field import VoxelField
 
+STRETCHED = 0.18
+"""Cosine below which a picture is stretched over the surface, more than 5.5 times, so that it does not count as seen.
+
+On four textured objects (benchmarks/stretched.py) colour carried on from the surface round it errs 5 to 19 % less than the
+picture between cosines of 0.12 and 0.18, and between 0.18 and 0.25 from 9 % less to 15 % more. Where the picture has detail it
+is much the same, so how much it varies there decides nothing. It is about 1 % of the surface.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Projection:
@@ -36,7 +44,10 @@ class Projection:
 
 
 class Samples(NamedTuple):
-    """Be the material at n points: linear base colour (n, 3), metallic, roughness and `seen` (n,), all float32 in 0..1."""
+    """Be the material at n points: linear base colour (n, 3), metallic, roughness and `seen` (n,), all float32 in 0..1.
+
+    `seen` is the share of the colour that some picture shows, and shows better than STRETCHED.
+    """
 
     base_color: np.ndarray
     metallic: np.ndarray
@@ -88,9 +99,24 @@ class SourceMesh:
         else:
             values = self.field.read(at(self.mesh.vertices))
             color, metallic, roughness = srgb_to_linear(values[:, :3]), values[:, 3], values[:, 4]
+        seen = at(self.seen)
         if self.projections:
-            color = self._projected(at(self.mesh.vertices), color, [at(p.weights) for p in self.projections])
-        return Samples(color, metallic, roughness, at(self.seen))
+            points, weights = at(self.mesh.vertices), [at(p.weights) for p in self.projections]
+            color = self._projected(points, color, weights)
+            if self.mesh.normals is not None:
+                seen = seen * self._sharp(points, at(self.mesh.normals), weights)
+        return Samples(color, metallic, roughness, seen)
+
+    def _sharp(self, points: np.ndarray, normals: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
+        """Give the share of the projections' weight that is of pictures not STRETCHED there; 1 where there is none."""
+        length = np.linalg.norm(normals, axis=1)
+        total, sharp = np.zeros(len(points)), np.zeros(len(points))
+        for projection, weight in zip(self.projections, weights, strict=True):
+            used = np.flatnonzero(weight > 0)
+            cosine = np.einsum("nk,nk->n", projection.camera.towards(points[used].astype(np.float64)), normals[used])
+            total[used] += weight[used]
+            sharp[used] += weight[used] * (cosine >= STRETCHED * length[used])
+        return np.where(total > 1e-6, sharp / np.maximum(total, 1e-6), 1.0).astype(np.float32)
 
     def _projected(self, points: np.ndarray, fallback: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
         """Blend the projections by weight; what lacks weight to reach 1 comes from the vertex colour."""

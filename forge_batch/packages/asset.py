@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Asset:
         nanite: Whether Unreal builds the mesh for Nanite.
         lightmap_resolution: Texels of the edge that the second uv set was laid out for, or None.
         rig: The skeleton of a character, or None.
+        rig_facts: What made the rig, and how sure it is of each joint; see ops.rig.save_rig.
         rigged: The mesh whose vertices the rig's weights belong to.
         bone_names: `mannequin` or `keep`.
         influences: Most joints that move one vertex.
@@ -49,6 +51,7 @@ class Asset:
     sockets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     normal_bits: int = 8
     rig: Rig | None = None
+    rig_facts: Mapping[str, Any] = field(default_factory=dict)
     rigged: Mesh | None = None
     bone_names: str = "mannequin"
     influences: int = 8

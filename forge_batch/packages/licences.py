@@ -13,7 +13,12 @@ def may_sell(source: Mapping[str, Any]) -> str:
 
 
 def licences_text(
-    asset: str, source: Mapping[str, Any], cutouts: Mapping[str, Any], images_licence: str | None, bakes: Sequence[str] = ()
+    asset: str,
+    source: Mapping[str, Any],
+    cutouts: Mapping[str, Any],
+    images_licence: str | None,
+    rig: Mapping[str, Any] | None = None,
+    bakes: Sequence[str] = (),
 ) -> str:
     """Write LICENSES.txt.
 
@@ -22,6 +27,7 @@ def licences_text(
         source: Meta of the SOURCE_MESH slot: backend, revision, licence, commercial, territory, seed.
         cutouts: Meta of the CUTOUTS slot: methods by view, and the matting model if one was used.
         images_licence: Text of the image set's LICENSE.txt, if it has one.
+        rig: Facts of the RIG slot, if there is one.
         bakes: Stages that used nvdiffrast.
     """
     model = cutouts.get("model")
@@ -36,6 +42,8 @@ def licences_text(
     ]
     if model:
         lines.append(f"Matting model    {model['name']}, {model['licence']}")
+    if rig:
+        lines.append(f"Rig              {rig['backend']} ({rig['revision']}), {rig['licence']}, {rig['territory']}")
     if bakes:
         lines.append(f"Rasteriser       nvdiffrast, NVIDIA's licence: research and evaluation only ({', '.join(bakes)})")
     lines += [

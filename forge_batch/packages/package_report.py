@@ -110,8 +110,8 @@ def report_json(summary: Summary, files: Mapping[str, bytes]) -> dict[str, Any]:
     }
 
 
-def report_html(summary: Summary, steps: str, preview: bytes, licence: str) -> str:
-    """Give report.html: picture, verdict, gates, levels of detail, how to import (`steps`)."""
+def report_html(summary: Summary, steps: str, preview: bytes, licence: str, walk: bytes | None = None) -> str:
+    """Give report.html: picture, verdict, gates, levels of detail, how to import (`steps`), a character also as it walks."""
     title = pascal(summary.asset)
     page = Document(f"{title} for {summary.engine.title}")
     page.picture(preview, f"{title}: the input front view beside renders of the result")
@@ -130,6 +130,9 @@ def report_html(summary: Summary, steps: str, preview: bytes, licence: str) -> s
             ("made by", f"{summary.source['backend']} {summary.source['revision']}, seed {summary.source['seed']}"),
         ]
     )
+    if summary.skeleton and walk:
+        page.heading("In a walk")
+        page.picture(walk, f"{title} in the middle of a stride, from the front, three quarters, the side and the back")
     page.heading("Levels of detail")
     rows = [
         [f"LOD{index}", str(count), f"{size:g}"]
@@ -144,7 +147,10 @@ def report_html(summary: Summary, steps: str, preview: bytes, licence: str) -> s
 def _skeleton(facts: Mapping[str, Any]) -> str:
     """Say how many bones there are and which have no name of the Mannequin's."""
     left = ", ".join(facts["unmatched"]) or "none"
-    return f"{facts['bones']} bones, at most {facts['influences']} a vertex. {facts['note']} Not matched: {left}"
+    maker = f" by {facts['made_by']}" if facts["made_by"] else ""
+    unsure = sorted(facts["confidence"].items(), key=lambda item: item[1])[:3]
+    least = f". Least sure: {', '.join(f'{name} {sure:g}' for name, sure in unsure)}" if unsure else ""
+    return f"{facts['bones']} bones{maker}, at most {facts['influences']} a vertex. {facts['note']} Not matched: {left}{least}"
 
 
 def _collision(hulls: Sequence[int]) -> str:

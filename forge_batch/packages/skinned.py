@@ -42,7 +42,12 @@ def skeleton_facts(asset: Asset) -> dict[str, Any] | None:
     if asset.rig is None:
         return None
     rig, named = _named(asset)
+    facts = asset.rig_facts
+    sure = facts.get("confidence", {})
+    own = with_root(asset.rig).names
     return {
+        "made_by": " ".join(str(facts[key]) for key in ("backend", "revision") if key in facts),
+        "confidence": {name: sure[old] for name, old in zip(rig.names, own, strict=True) if old in sure},
         "bones": len(rig.names),
         "influences": asset.influences,
         "matched": named.matched,
@@ -51,6 +56,14 @@ def skeleton_facts(asset: Asset) -> dict[str, Any] | None:
         if named.matched
         else "Bones keep their own names.",
     }
+
+
+def named_rig(asset: Asset) -> Rig:
+    """Give the rig of a character for its LOD0, with a root and the names of the Mannequin, whatever its bones are called."""
+    assert asset.rig is not None
+    assert asset.rigged is not None
+    rig = with_root(carried_over(asset.rig, asset.rigged, asset.lods[0]))
+    return replace(rig, names=tuple(mannequin_names(rig.names).names))
 
 
 def _named(asset: Asset) -> tuple[Rig, Named]:

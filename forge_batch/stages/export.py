@@ -114,7 +114,7 @@ def _load(context: StageContext[Params]) -> Asset:
     from forge_batch.ops.image_file import read_png
     from forge_batch.ops.lightmap import with_lightmap_uv
     from forge_batch.ops.mesh import load_mesh, load_meshes
-    from forge_batch.ops.rig import load_rig
+    from forge_batch.ops.rig import load_rig, load_rig_facts
     from forge_batch.packages.asset import Asset
 
     lods, facts = load_meshes(context.path(LODS)) if context.has(LODS) else ({"lod0": load_mesh(context.path(MESH))}, {})
@@ -135,6 +135,7 @@ def _load(context: StageContext[Params]) -> Asset:
         sockets={name: (-y / 100, z / 100, x / 100) for name, (x, y, z) in context.params.sockets.items()},
         normal_bits=context.params.normal_bits,
         rig=load_rig(context.path(RIG)) if context.has(RIG) else None,
+        rig_facts=load_rig_facts(context.path(RIG)) if context.has(RIG) else {},
         rigged=load_mesh(context.path(MESH)) if context.has(RIG) else None,
         bone_names=context.params.bone_names,
         influences=context.params.influences,
@@ -158,6 +159,19 @@ def _preview(context: StageContext[Params], asset: Asset, lines: list[str]) -> b
     front = cutouts.get("front", next(iter(cutouts.values())))
     maps = Maps(asset.base_color, asset.normal, asset.orm)
     return encode_png(contact_sheet(asset.lods[0], maps, front, pascal(context.asset), lines))
+
+
+def _walk(asset: Asset) -> bytes | None:
+    """Draw a character in mid-stride; None for what has no skeleton of a humanoid."""
+    from forge_batch.ops.image_file import encode_png
+    from forge_batch.ops.render import Maps
+    from forge_batch.ops.walk_picture import draw_walk
+    from forge_batch.packages.skinned import named_rig
+
+    if asset.rig is None:
+        return None
+    picture = draw_walk(named_rig(asset), asset.lods[0], Maps(asset.base_color, None, asset.orm))
+    return None if picture is None else encode_png(picture)
 
 
 def _json(document: dict[str, Any]) -> bytes:
@@ -189,13 +203,16 @@ def run(context: StageContext[Params]) -> Metrics:
     manifest = context.path(MANIFEST).read_bytes()
     licence = context.images["license"].read_text(encoding="utf-8", errors="replace") if "license" in context.images else None
     papers = {
-        "LICENSES.txt": licences_text(context.asset, source, cutouts, licence, _by_nvdiffrast(manifest)).encode(),
+        "LICENSES.txt": licences_text(
+            context.asset, source, cutouts, licence, asset.rig_facts, _by_nvdiffrast(manifest)
+        ).encode(),
         "manifest.yaml": manifest,
     }
     engines = [ENGINES[name] for name in context.params.engines]
     summaries = [Summary.of(asset, engine, source, cutouts, gates, hashlib.sha256(manifest).hexdigest()) for engine in engines]
     preview = _preview(context, asset, summaries[0].lines())
     context.out(PREVIEW).write_bytes(preview)
+    walk = _walk(asset) if any(summary.skeleton for summary in summaries) else None
     metrics: Metrics = {"triangles": summaries[0].triangles, "files": {}, "bytes": {}}
     for done, (engine, summary) in enumerate(zip(engines, summaries, strict=True)):
         context.progress(0.2 + 0.8 * done / len(engines), engine.title)
@@ -203,7 +220,7 @@ def run(context: StageContext[Params]) -> Metrics:
         if engine.recipe:
             files["forge_import.json"] = _json(engine.recipe(asset, files))
         files["report.json"] = _json(report_json(summary, files))
-        files["report.html"] = report_html(summary, engine.steps(asset), preview, may_sell(source)).encode()
+        files["report.html"] = report_html(summary, engine.steps(asset), preview, may_sell(source), walk).encode()
         package: Path = context.out(PACKAGES[engine.name])
         write_zip(package, files)
         metrics["files"][engine.name], metrics["bytes"][engine.name] = len(files), package.stat().st_size

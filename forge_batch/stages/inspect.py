@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import yaml
@@ -25,14 +26,17 @@ from forge_batch.artifacts import (
     NORMAL_MAP,
     OCCLUSION_MAP,
     ORM_MAP,
+    RIG,
     SOURCE_MESH,
 )
 from forge_batch.errors import GateFailed
 from forge_batch.gates import Gate
-from forge_batch.ops.gate_limits import LIMITS
+from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from forge_batch.ops.measure_asset import Finished, Measured
 
 
@@ -80,6 +84,25 @@ def _load(context: StageContext[Params]) -> Finished:
     )
 
 
+def _rig_values(context: StageContext[Params], asset: Finished) -> Mapping[str, Measured]:
+    """Measure the skeleton, under the names it will have."""
+    from forge_batch.ops.measure_asset import Measured
+    from forge_batch.ops.measure_rig import measure_rig
+    from forge_batch.ops.rig import load_rig
+    from forge_batch.packages.mannequin import mannequin_names
+
+    rig = load_rig(context.path(RIG))
+    facts = measure_rig(replace(rig, names=tuple(mannequin_names(rig.names).names)), asset.mesh)
+    stretch = Measured(facts.stretch, "" if facts.stretch else "a walk needs the joints of arms and legs")
+    return {
+        "rig_joints": Measured(facts.joints),
+        "rig_weights": Measured(facts.unbound),
+        "rig_influences": Measured(facts.influences, bound=int(asset.wish("export", "influences", 8))),
+        "rig_leaf_bones": Measured(facts.leaves),
+        "rig_stretch": stretch,
+    }
+
+
 def _judge(name: str, measured: Measured | None, params: Params) -> Gate:
     """Compare one measurement with its limit: the manifest's own word first, then the stage's, then the table's."""
     limit = LIMITS[name]
@@ -122,7 +145,9 @@ def run(context: StageContext[Params]) -> Metrics:
     for index, measure in enumerate(groups):
         context.progress(index / len(groups), measure.__name__.removeprefix("measure_"))
         values |= measure(asset)
-    gates = [_judge(name, values.get(name), context.params) for name in LIMITS]
+    values |= _rig_values(context, asset) if context.has(RIG) else {}
+    judged = [name for name in LIMITS if context.has(RIG) or name not in RIG_GATES]
+    gates = [_judge(name, values.get(name), context.params) for name in judged]
     text = json.dumps([gate.to_json() for gate in gates], indent=1, sort_keys=True)
     context.out(GATES).write_text(text + "\n", encoding="utf-8")
     failed = [gate for gate in gates if gate.result == "fail"]
@@ -146,6 +171,7 @@ stage = Stage(
         BASE_COLOR_MAP.if_any,
         ORM_MAP.if_any,
         OCCLUSION_MAP.if_any,
+        RIG.if_any,
         CUTOUTS,
         MANIFEST,
     ),

@@ -92,21 +92,27 @@ def test_both_rasters_cover_the_same_texels(size: int) -> None:
 
 
 def test_pictures_and_voxels_colour_alike() -> None:
-    """A picture laid over half of the surface, and a field of voxels with a gap beneath, give the same base colour."""
+    """A picture from the front, one that grazes the waves, and a field of voxels with a gap beneath: same colour, same unseen."""
     mesh = waves()
     image = np.random.default_rng(5).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     view = np.array([[1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 4]])
     camera = Camera(view, np.array([40.0, 40.0]), np.array([15.0, 10.0]), (30, 20), orthographic=False)
     weights = np.clip(mesh.vertices[:, 0] + 0.5, 0, 1).astype(np.float32)
+    beside = Camera(np.array([[0.0, 0, -1, 0], [0, -1, 0, 0], [-1, 0, 0, 3]]), camera.focal / 4, camera.centre, (30, 20), True)
     grid = np.array([(x, y, z) for x in range(12) for y in range(12) for z in range(4) if not 4 <= x < 8], np.int16)
     values = np.random.default_rng(6).integers(0, 256, (len(grid), 5), dtype=np.uint8)
     frame = np.diag([5.0, 5.0, 5.0, 1.0])
     frame[:3, 3] = (6, 6, 2)
-    source = replace(painted(mesh), projections=(Projection(image, camera, weights),), field=VoxelField(grid, values, frame))
+    source = replace(
+        painted(mesh),
+        projections=(Projection(image, camera, weights), Projection(image, beside, 1 - weights)),
+        field=VoxelField(grid, values, frame),
+    )
     cpu, gpu = both(low_square(), source)
     for one, other in zip([*cpu.color_maps(), *cpu.material_maps()], [*gpu.color_maps(), *gpu.material_maps()], strict=True):
-        assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
         assert one.std() > 0
+        difference = np.abs(one.astype(int) - other.astype(int))
+        assert (difference > 1).mean() < 0.002, "what is unseen is all or nothing, so a texel on the border may differ"
 
 
 def test_misses_are_padded_and_walls_within_the_cage_keep_to_themselves() -> None:

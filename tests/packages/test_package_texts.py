@@ -49,7 +49,7 @@ def test_licences_say_when_the_images_have_none() -> None:
 def test_licences_say_where_a_rasteriser_for_research_took_part() -> None:
     """The line stands there only where a bake used it."""
     cutouts = {"methods": {"front": "alpha"}, "model": None}
-    assert "research and evaluation only (bake_normal)" in licences_text("crate", FREE, cutouts, None, ["bake_normal"])
+    assert "research and evaluation only (bake_normal)" in licences_text("crate", FREE, cutouts, None, bakes=["bake_normal"])
     assert "nvdiffrast" not in licences_text("crate", FREE, cutouts, None)
 
 

@@ -288,7 +288,8 @@ def test_a_rig_becomes_a_skinned_mesh_beside_the_static_one(
     weights = np.full((vertices, 2), 0.5, np.float32)
     joints = np.array([[0, 0.9, 0], [1.2, 0.45, 0.2]], np.float32)
     influences = np.tile(np.array([[0, 1]], np.int32), (vertices, 1))
-    save_rig(tmp_path / "rig.npz", Rig(["Hips", "wing"], joints, np.array([-1, 0], np.int32), influences, weights))
+    about = {"backend": "unirig", "revision": "ed4a", "licence": "MIT", "territory": "worldwide", "confidence": {"wing": 0.4}}
+    save_rig(tmp_path / "rig.npz", Rig(["Hips", "wing"], joints, np.array([-1, 0], np.int32), influences, weights), about)
     (tmp_path / "out").mkdir()
     rigged = {**inputs, "rig": tmp_path / "rig.npz"}
     stage.run(StageContext("odd_thing", Params(bone_names=names), 0, {}, rigged, tmp_path / "out"))
@@ -301,7 +302,8 @@ def test_a_rig_becomes_a_skinned_mesh_beside_the_static_one(
     np.testing.assert_allclose(places[bones[1]], [0, 0, 90], atol=1e-4)  # 0.9 m above the ground, in cm and Z up
     np.testing.assert_allclose(places["wing"], [20, 120, -45], atol=1e-4)
     skeleton = json.loads((tmp_path / "report.json").read_text())["skeleton"]
-    assert skeleton["bones"] == 3
+    assert (skeleton["bones"], skeleton["made_by"], skeleton["confidence"]) == (3, "unirig ed4a", {"wing": 0.4})
+    assert "Rig              unirig (ed4a), MIT, worldwide" in (tmp_path / "LICENSES.txt").read_text()
     judged = [gate for gate in check(tmp_path / "out" / PACKAGES["ue5"].filename).gates if "SK_OddThing" in gate.note]
     assert {gate.name: gate.result for gate in judged} == {"triangles": "pass", "size": "pass"}
     if names == "mannequin":

@@ -25,14 +25,16 @@ from forge_batch.artifacts import (
     NORMAL_MAP,
     OCCLUSION_MAP,
     ORM_MAP,
+    RIG,
     SOURCE_MESH,
 )
 from forge_batch.errors import GateFailed
 from forge_batch.ops import measure_asset
-from forge_batch.ops.gate_limits import LIMITS
+from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
 from forge_batch.ops.image_file import write_png
 from forge_batch.ops.measure_asset import Finished, Values
 from forge_batch.ops.mesh import Mesh, save_arrays, save_mesh, save_meshes
+from forge_batch.ops.rig import Rig, save_rig
 from forge_batch.ops.source import SourceMesh, save_source
 from forge_batch.ops.tangents import split_by_tangent
 from forge_batch.ops.zbuffer import silhouette
@@ -85,6 +87,7 @@ class Asset:
     base_color: np.ndarray
     orm: np.ndarray
     cutout: np.ndarray
+    rig: Rig | None = None
     screen_sizes: list[float] = field(default_factory=lambda: [1.0, 0.3, 0.1])
     manifest: dict[str, Any] = field(
         default_factory=lambda: {
@@ -136,7 +139,10 @@ def _context(asset: Asset, folder: Path, params: Params) -> StageContext[Params]
     write_png(folder / OCCLUSION_MAP.filename, np.ascontiguousarray(asset.orm[..., 0]))
     save_arrays(folder / CUTOUTS.filename, {"front": asset.cutout})
     (folder / MANIFEST.filename).write_text(yaml.safe_dump(asset.manifest))
-    inputs = {slot.name: folder / slot.filename for slot in stage.inputs}
+    inputs = {slot.name: folder / slot.filename for slot in stage.inputs if slot.name != RIG.name}
+    if asset.rig:
+        save_rig(folder / RIG.filename, asset.rig)
+        inputs[RIG.name] = folder / RIG.filename
     return StageContext("ball", params, 0, {}, inputs, folder)
 
 
@@ -150,7 +156,7 @@ def test_a_sound_asset_passes_every_gate(sound: Asset, tmp_path: Path) -> None:
     gates = _results(sound, tmp_path)
     assert {name: (gate["value"], gate["limit"]) for name, gate in gates.items() if gate["result"] in {"warn", "fail"}} == {}
     assert {name for name, gate in gates.items() if gate["result"] == "not_tested"} == {"density_error", "input_agreement"}
-    assert list(gates) == list(LIMITS)
+    assert list(gates) == [name for name in LIMITS if name not in RIG_GATES]
     first = (tmp_path / GATES.filename).read_bytes()
     stage.run(_context(sound, tmp_path, Params()))
     assert (tmp_path / GATES.filename).read_bytes() == first
@@ -357,7 +363,7 @@ def test_a_strict_manifest_refuses_with_every_number(sound: Asset, tmp_path: Pat
     assert line.startswith("2 quality gates failed: winding is 3, allowed at most 0 edges (edges whose two faces disagree")
     assert "height is 2.91262, allowed at most 1 % (height against place.height_cm)" in line
     assert "inspect.strict: false" in caught.value.hint
-    assert len(json.loads((tmp_path / GATES.filename).read_text())) == len(LIMITS)
+    assert len(json.loads((tmp_path / GATES.filename).read_text())) == len(LIMITS) - len(RIG_GATES)
 
 
 def test_a_manifest_may_move_a_limit(sound: Asset, tmp_path: Path) -> None:
@@ -402,3 +408,42 @@ def test_a_rough_hull_on_purpose_only_reports_its_volume(sound: Asset, tmp_path:
     gate = _results(_wishing(boxed, "build_collision", method="box"), tmp_path)["collision_volume"]
     assert gate["result"] == "pass"
     assert gate["value"] == pytest.approx(6 / np.pi, rel=0.01)
+
+
+def _bones(mesh: Mesh) -> Rig:
+    """Bend a ball at its middle."""
+    joints = np.array([[0, 0, 0], [0, 0.2, 0], [0, 0.6, 0]], np.float32)
+    upper = np.clip(mesh.vertices[:, 1:2], 0, 1)
+    weights = np.concatenate([1 - upper, upper], axis=1).astype(np.float32)
+    influences = np.tile(np.array([[1, 2]], np.int32), (len(weights), 1))
+    return Rig(["root", "pelvis", "head"], joints, np.array([-1, 0, 1], np.int32), influences, weights)
+
+
+def test_a_sound_rig_passes_its_gates(sound: Asset, tmp_path: Path) -> None:
+    """With a rig its five gates are judged too; the walk is not tested on what has no limbs."""
+    gates = _results(replace(sound, rig=_bones(sound.mesh)), tmp_path)
+    assert list(gates) == list(LIMITS)
+    found = {name: (gates[name]["value"], gates[name]["result"]) for name in RIG_GATES}
+    assert found == {
+        "rig_joints": (3, "pass"),
+        "rig_weights": (0, "pass"),
+        "rig_influences": (2, "pass"),
+        "rig_leaf_bones": (0, "pass"),
+        "rig_stretch": (None, "not_tested"),
+    }
+
+
+def test_a_spoilt_rig_is_found(sound: Asset, tmp_path: Path) -> None:
+    """Weights that sum to less, one that is negative, a joint that moves nothing and too many influences are each counted."""
+    rig = _bones(sound.mesh)
+    weights = rig.weights.copy()
+    weights[:3] *= np.float32(0.5)
+    weights[5] = (1.5, -0.5)
+    nine = np.tile(np.arange(9, dtype=np.int32) % 3, (len(weights), 1))
+    gates = _results(replace(sound, rig=replace(rig, weights=weights)), tmp_path)
+    assert (gates["rig_weights"]["value"], gates["rig_weights"]["result"]) == (4, "fail")
+    many = replace(rig, influences=nine, weights=np.full(nine.shape, 1 / 9, np.float32))
+    assert _results(replace(sound, rig=many), tmp_path)["rig_influences"]["result"] == "warn"
+    leaf = replace(rig, weights=np.tile(np.float32([1, 0]), (len(weights), 1)))
+    gates = _results(replace(sound, rig=leaf), tmp_path)
+    assert (gates["rig_leaf_bones"]["value"], gates["rig_leaf_bones"]["result"]) == (1, "warn")

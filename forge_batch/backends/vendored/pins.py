@@ -79,6 +79,7 @@ class Package:
         code: Source of its package, None if a library serves.
         weights: Checkpoints.
         imports: What must be importable (`a|b`: either), and the command that brings it.
+        environment: What must be importable in an environment of its own (see `python`); empty if ours serves.
         signatures: By file and qualified name, the parameters as in the source without annotations.
     """
 
@@ -91,6 +92,11 @@ class Package:
     weights: tuple[Source, ...]
     imports: Mapping[str, str]
     signatures: Mapping[str, Mapping[str, str]]
+    environment: tuple[str, ...] = ()
+
+    def python(self, root: Path) -> Path:
+        """Say where the interpreter of its own environment lies: NAME/env, which may be a link to one elsewhere."""
+        return root / self.name / "env" / "bin" / "python"
 
     @property
     def fetch(self) -> str:
@@ -143,6 +149,7 @@ def _package(name: str, table: Mapping[str, Any], path: Path) -> Package:
             weights=tuple(_source(one) for one in table.get("weights", ())),
             imports=table.get("imports", {}),
             signatures=table.get("signatures", {}),
+            environment=tuple(table.get("environment", ())),
         )
     except KeyError as error:
         raise PinError(f"{path}: {name} lacks {error}", "add it") from error

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from forge_batch.backends.vendored.machine import Machine, this_machine
 from forge_batch.backends.vendored.pins import VENDOR, Package, package
 from forge_batch.backends.vendored.store import verify
 from forge_batch.errors import BackendUnavailable
+
+ASK = "import sys, importlib.util as u; print(*[name for name in sys.argv[1:] if u.find_spec(name) is None])"
+ASKING = 60.0
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,12 @@ class Lack:
 
 def lacks(one: Package, machine: Machine, root: Path = VENDOR) -> list[Lack]:
     """List what a package lacks, in the order in which it is best mended; nothing if it can run."""
-    return [*_lacks_files(one, root), *_lacks_imports(one, machine), *lacks_gpu(one, machine)]
+    return [
+        *_lacks_files(one, root),
+        *_lacks_environment(one, root),
+        *_lacks_imports(one, machine),
+        *lacks_gpu(one, machine),
+    ]
 
 
 def require(name: str, root: Path = VENDOR, machine: Machine | None = None) -> Package:
@@ -72,6 +82,26 @@ def _lacks_imports(one: Package, machine: Machine) -> list[Lack]:
         if not any(machine.has_module(name) for name in names.split("|")):
             missing.setdefault(command, []).append(names.replace("|", " or "))
     return [Lack("package", f"{_and(names)} cannot be imported", command) for command, names in missing.items()]
+
+
+def _lacks_environment(one: Package, root: Path) -> list[Lack]:
+    """Ask the interpreter of a package's own environment which modules it has not."""
+    if not one.environment:
+        return []
+    python, command = one.python(root), f"sh vendor/make_environment.sh {one.name}"
+    if not python.exists():
+        return [Lack("package", f"its environment {python.parents[1]} was not made", command)]
+    try:
+        done = subprocess.run(  # noqa: S603 - an interpreter that the user put there
+            [str(python), "-c", ASK, *one.environment],
+            capture_output=True, text=True, timeout=ASKING, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        missing, ok = done.stdout.split(), done.returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        missing, ok = [], False
+    if not ok:
+        return [Lack("package", f"{python} does not run", command)]
+    return [Lack("package", f"{_and(missing)} cannot be imported in {python.parents[1]}", command)] if missing else []
 
 
 def _lacks_files(one: Package, root: Path) -> list[Lack]:

@@ -1,0 +1,55 @@
+"""Start a program of a rigger, in the rigger's own environment: nothing of ours can be imported here.
+
+python rigger_boot.py WEIGHTS SEED (SCRIPT.py | -m MODULE) ARGUMENTS...
+
+It makes chance repeatable, hands out the weights that were fetched at their pinned revisions instead of letting the program
+fetch others, and ends on SIGTERM as a program should, so that what it started is ended too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import pathlib
+import random
+import runpy
+import signal
+import sys
+from typing import Any
+
+
+def _use_our_weights(weights: pathlib.Path) -> None:
+    """Answer for the hub where a file of a repository is here."""
+    hub = importlib.import_module("huggingface_hub")
+    ask = hub.hf_hub_download
+
+    def hf_hub_download(repo_id: str, filename: str, *args: Any, **options: Any) -> Any:
+        path = weights / repo_id.replace("/", "--") / filename
+        return str(path) if path.is_file() else ask(repo_id, filename, *args, **options)
+
+    hub.hf_hub_download = hf_hub_download  # type: ignore[attr-defined]
+
+
+def main(weights: str, seed: str, *words: str) -> None:
+    """Prepare and run."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # also when the worker that started this is killed
+    # Lightning's checkpoints hold more than tensors; these are held by their hashes
+    os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
+    sys.path.insert(0, str(pathlib.Path.cwd()))
+    random.seed(int(seed))
+    importlib.import_module("numpy").random.seed(int(seed))
+    importlib.import_module("torch").manual_seed(int(seed))
+    _use_our_weights(pathlib.Path(weights))
+    if words[0] == "-m":
+        sys.argv = list(words[1:])
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = list(words)
+        runpy.run_path(words[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

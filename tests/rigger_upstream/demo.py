@@ -1,0 +1,24 @@
+"""Stand in for SkinTokens' demo.py."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from stand_in import leave
+
+parser = argparse.ArgumentParser("TokenRig Demo")
+for name, kind in (("input", str), ("output", str), ("top_k", int), ("top_p", float), ("temperature", float)):
+    parser.add_argument(f"--{name}", type=kind)
+parser.add_argument("--repetition_penalty", type=float)
+parser.add_argument("--num_beams", type=int)
+for name in ("use_skeleton", "use_transfer", "use_postprocess"):
+    parser.add_argument(f"--{name}", action="store_true")
+parser.add_argument("--model_ckpt")
+parser.add_argument("--hf_path", default=None)
+args = parser.parse_args()
+assert Path(args.model_ckpt).read_bytes() == b"weights", "the checkpoint is not where it was looked for"
+assert Path("experiments/skin_vae_2_10_32768/last.ckpt").exists()
+assert Path(args.input).read_bytes()[:4] == b"glTF"
+assert args.use_transfer
+leave("result.glb", args.output)
