@@ -92,7 +92,7 @@ def test_both_rasters_cover_the_same_texels(size: int) -> None:
 
 
 def test_pictures_and_voxels_colour_alike() -> None:
-    """A picture from the front, one that grazes the waves, and a field of voxels with a gap beneath: same colour, same unseen."""
+    """A picture from the front, one that grazes, and voxels with a gap beneath: the same colours, the same unseen."""
     mesh = waves()
     image = np.random.default_rng(5).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     view = np.array([[1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 4]])
