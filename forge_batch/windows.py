@@ -4,10 +4,10 @@ Pure; the clock is an argument. A window is one session of a GPU. What it takes 
 are ready together, all bakes of an asset for example. Within a window tasks go by stage, then by model, so that each model is
 loaded once; an asset's own order is the order of stages and is kept.
 
-Every asset weighs 2^urgency, and a window is the set of next runs with the greatest sum of weights that fits, the start of the
-worker and the loading of models included. An asset becomes twice as urgent with every 10 points of priority, with every 2
-days of waiting, and in the last week before its deadline with every day. Because that growth has no end, nothing waits for
-ever: to keep an asset out, the others in a window must outweigh it, and a hundred equal ones do so for 14 days at most.
+Every asset weighs seconds^0.3 x 2^urgency, and a window is the set of next runs with the greatest sum of weights that fits, the
+start of the worker and the loading of models included. An asset becomes twice as urgent with every 10 points of priority, with
+every 2 days of waiting, and in the last week before its deadline with every day. Because that growth has no end, nothing waits
+for ever: to keep an asset out, the others in a window must outweigh it, and a hundred equal ones do so for 14 days at most.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from forge_batch.stages import STAGES
 POINTS_PER_DOUBLING = 10.0
 DAYS_PER_DOUBLING = 2.0
 DEADLINE_DAYS = 7.0
+DEARNESS = 0.3
+"""Power of its seconds by which a run weighs more: were all the same, the dear ones would be left for the end, with nothing
+cheap to fill their windows."""
 FAINTEST = 30.0
 """Doublings below the most urgent asset at which all others weigh the same: so that sums of weights stay exact."""
 SLACK = 3.0
@@ -203,10 +206,11 @@ def size_of(tasks: Iterable[GpuTask]) -> Size:
 
 
 def urgencies(plans: Sequence[GpuPlan], now: datetime) -> list[float]:
-    """Give the doublings of each asset's weight above or below one of priority 50 that was asked for just now."""
+    """Give the doublings of each asset's weight above or below one second of priority 50 that was asked for just now."""
     found = []
     for plan in plans:
-        urgency = (plan.priority - 50) / POINTS_PER_DOUBLING + max(0.0, (now - plan.since) / DAY) / DAYS_PER_DOUBLING
+        dearness = DEARNESS * math.log2(max(1, plan.seconds)) if plan.runs else 0.0
+        urgency = dearness + (plan.priority - 50) / POINTS_PER_DOUBLING + max(0.0, (now - plan.since) / DAY) / DAYS_PER_DOUBLING
         if plan.deadline is not None:
             end = datetime(plan.deadline.year, plan.deadline.month, plan.deadline.day, tzinfo=UTC) + DAY
             urgency += min(DEADLINE_DAYS, max(0.0, DEADLINE_DAYS - (end - now) / DAY))

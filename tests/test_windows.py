@@ -189,6 +189,12 @@ def test_priority_age_and_deadline_make_an_asset_urgent() -> None:
     assert [value / seen[0] for value in seen] == pytest.approx([1, 2, 2, 2**5.5, 2**7, 1])
 
 
+def test_a_dear_asset_weighs_more_but_less_than_it_costs() -> None:
+    """Four times the seconds are 4^0.3 = 1.5 times the weight, so that cheap ones go first and dear ones not last of all."""
+    cheap, dear = weights([one("cheap", 20), one("dear", 80)], NOW)
+    assert dear / cheap == pytest.approx(4**0.3)
+
+
 def test_nothing_waits_for_ever() -> None:
     """An asset that fills a whole allowance has its turn within two weeks, though small ones come every day without end."""
     large = one("large", 2380)
