@@ -85,9 +85,7 @@ def share_out(vertices: list[int], most: int, triangles: int) -> list[int]:
     return [4] * len(vertices)
 
 
-def decompose(
-    mesh: Mesh, most: int, vertices: int, seed: int, *, folder: Path, timeout: float, triangles: int = 4000
-) -> Hulls:
+def decompose(mesh: Mesh, most: int, vertices: int, seed: int, *, folder: Path, timeout: float, triangles: int = 4000) -> Hulls:
     """Split into at most `most` hulls of at most `vertices` vertices each with CoACD, in a child process.
 
     All hulls together have at most `triangles`: there are no more than leave ten vertices to each, and the vertices of the

@@ -24,11 +24,11 @@ REACH = 1.75
 SKIN = 0.15
 """Cells by which the result stays outside: what was a bare sheet becomes a plate 0.3 cells thick instead of nothing."""
 
-GAPS = (0, 1, 2, 4, 7, 11)
-"""Closing radii that are tried, in cells: holes up to twice as wide are bridged."""
+GAPS = (1, 2, 4, 7, 11)
+"""Closing radii that are tried where the surface has holes, in cells: holes up to twice as wide are bridged."""
 
-WHOLE = 0.9
-"""Share of what the widest closing encloses that a narrower one must enclose too: less means that it leaked in."""
+LEAK = 0.03
+"""Share of the solid that pockets must have to be taken for its inside behind a hole, and of them that may stay open."""
 
 
 class Rebuilt(NamedTuple):
@@ -44,7 +44,7 @@ def rebuild(mesh: Mesh, cells: int) -> Rebuilt:
 
     Winding, connections and holes of the input play no part. The nodes that can be reached from afar without coming near a
     triangle are outside; the boundary of all others is triangulated and drawn back onto the triangles, so that edges stay
-    sharp to about a cell. Holes are bridged by the smallest closing radius of `GAPS` that encloses what the largest does.
+    sharp to about a cell. Holes are bridged by the smallest closing radius of `GAPS` that shuts off the spaces behind them.
 
     Args:
         mesh: Any triangles, finite.
@@ -65,29 +65,35 @@ def rebuild(mesh: Mesh, cells: int) -> Rebuilt:
 
 
 def _outside(near: Bool[np.ndarray, "x y z"]) -> tuple[Bool[np.ndarray, "x y z"], int]:
-    """Tell which nodes lie outside, and the closing radius that it took."""
-    found = {}
-    for gap in (0, *reversed(GAPS[1:])):
-        blocked = ndimage.binary_dilation(near, iterations=gap) if gap else near
-        outside = np.zeros(near.shape, bool)
-        outside[0] = True
-        _flood(outside, blocked)
-        if gap:
-            outside = ndimage.binary_dilation(outside, iterations=gap, mask=~near)
-        found[gap] = outside
-        enclosed = int((~outside & ~near).sum())
-        if gap == 0:
-            tight = enclosed
-        elif gap == GAPS[-1]:
-            most = enclosed
-            if tight >= WHOLE * most:
-                return found[0], 0
-        elif enclosed < WHOLE * most:
-            wider = GAPS[GAPS.index(gap) + 1]
-            return found[wider], wider
-        else:
-            found.pop(GAPS[GAPS.index(gap) + 1])
-    return found[GAPS[1]], GAPS[1]
+    """Tell which nodes lie outside, and the closing radius that it took.
+
+    A pocket is what a closing of some radius cuts off although a ball of that radius fits into it: the inside behind a hole. The
+    space between two legs is none: what a closing takes of it is narrower than the ball.
+    """
+    open_air = _reached(near)
+    pockets = np.zeros(near.shape, bool)
+    closings = {}
+    for gap in GAPS:
+        blocked = ndimage.binary_dilation(near, iterations=gap)
+        afar = _reached(blocked)
+        pockets |= open_air & ~blocked & ~afar
+        closings[gap] = np.packbits(ndimage.binary_dilation(afar, iterations=gap, mask=~near))
+    total = int(pockets.sum())
+    if total <= LEAK * (total + int((~open_air).sum())):
+        return open_air, 0
+    for gap in GAPS:
+        outside = np.unpackbits(closings[gap], count=near.size).astype(bool).reshape(near.shape)
+        if gap == GAPS[-1] or int((outside & pockets).sum()) <= LEAK * total:
+            return outside, gap
+    raise AssertionError
+
+
+def _reached(blocked: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
+    """Tell which nodes a path along the grid leads to from its border."""
+    reached = np.zeros(blocked.shape, bool)
+    reached[0] = True
+    _flood(reached, blocked)
+    return reached
 
 
 def _drawn(surface: Mesh, onto: Mesh, step: float) -> Mesh:
