@@ -15,7 +15,6 @@ from forge_batch.ops.child_process import ChildFailedError, call
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.topology import signed_volume
 
-
 LEAST = 60
 """Triangles that hulls may always have, however few LOD0 has: one hull of 32 vertices."""
 
@@ -69,7 +68,7 @@ def box_hull(mesh: Mesh) -> Mesh:
 
 
 def triangle_budget(wanted: int | None, triangles: int) -> int:
-    """Give how many triangles all hulls together may have: what the manifest wants, or under 1 % of LOD0's, `LEAST` at least."""
+    """Give how many triangles all hulls together may have: what is wanted, or 1 % of LOD0's and `LEAST` at least."""
     return max(LEAST, triangles // 100) if wanted is None else wanted
 
 

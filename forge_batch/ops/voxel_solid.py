@@ -67,8 +67,8 @@ def rebuild(mesh: Mesh, cells: int) -> Rebuilt:
 def _outside(near: Bool[np.ndarray, "x y z"]) -> tuple[Bool[np.ndarray, "x y z"], int]:
     """Tell which nodes lie outside, and the closing radius that it took.
 
-    A pocket is what a closing of some radius cuts off although a ball of that radius fits into it: the inside behind a hole. The
-    space between two legs is none: what a closing takes of it is narrower than the ball.
+    A pocket is what a closing of some radius cuts off although a ball of that radius fits into it: the inside behind a hole.
+    The space between two legs is none: what a closing takes of it is narrower than the ball.
     """
     open_air = _reached(near)
     pockets = np.zeros(near.shape, bool)
@@ -83,9 +83,9 @@ def _outside(near: Bool[np.ndarray, "x y z"]) -> tuple[Bool[np.ndarray, "x y z"]
         return open_air, 0
     for gap in GAPS:
         outside = np.unpackbits(closings[gap], count=near.size).astype(bool).reshape(near.shape)
-        if gap == GAPS[-1] or int((outside & pockets).sum()) <= LEAK * total:
-            return outside, gap
-    raise AssertionError
+        if int((outside & pockets).sum()) <= LEAK * total:
+            break
+    return outside, gap
 
 
 def _reached(blocked: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"]:
