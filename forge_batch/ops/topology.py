@@ -51,7 +51,7 @@ def find_edges(faces: Int[np.ndarray, "f 3"]) -> Edges:
 
 @njit(cache=True)
 @no_type_check
-def _edges(faces, count):
+def _edges(faces, count):  # pragma: no cover - compiled
     """Sort half-edges into buckets by their lower vertex and each bucket by the higher: six times as fast as one large sort."""
     total = 3 * len(faces)
     start = np.zeros(count + 1, np.int64)

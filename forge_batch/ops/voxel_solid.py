@@ -130,7 +130,7 @@ def _normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 @no_type_check
-def _flood(outside, blocked):
+def _flood(outside, blocked):  # pragma: no cover - compiled
     """Carry `outside` through nodes that are not blocked, in sweeps to and fro, until nothing changes."""
     nx, ny, nz = outside.shape
     changed = True
@@ -159,7 +159,7 @@ def _flood(outside, blocked):
 
 @njit(cache=True)
 @no_type_check
-def _spread(points, faces, distance, reach):
+def _spread(points, faces, distance, reach):  # pragma: no cover - compiled
     """Write each node's distance to the nearest triangle, where it is under `reach`; everything in cells.
 
     A triangle is walked along the two axes its normal is farthest from; along the third only the nodes near its plane count.
@@ -194,7 +194,7 @@ def _spread(points, faces, distance, reach):
 
 @njit(cache=True)
 @no_type_check
-def _to_triangle(p, a, b, c):
+def _to_triangle(p, a, b, c):  # pragma: no cover - compiled
     """Give the distance from a point to a triangle (Ericson, Real-Time Collision Detection, 5.1.5)."""
     ab, ac, ap = b - a, c - a, p - a
     d1, d2 = (ab * ap).sum(), (ac * ap).sum()
