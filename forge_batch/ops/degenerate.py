@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.topology import compact, face_areas, find_edges
+from forge_batch.ops.topology import compact, face_areas, find_edges, link
 
 
 def drop_repeated_corners(mesh: Mesh) -> Mesh:
@@ -15,13 +15,13 @@ def drop_repeated_corners(mesh: Mesh) -> Mesh:
 
 
 def drop_duplicates(mesh: Mesh) -> Mesh:
-    """Keep one of faces on the same three vertices, or none where as many face one way as the other.
+    """Keep one of faces on the same three vertices; where as many face one way as the other, only if the surface needs it.
 
-    A coincident pair that faces both ways encloses nothing and makes normals of length zero.
+    A flap, a coincident pair that faces both ways and hangs on others or on nothing, encloses nothing and makes normals of
+    length zero: it goes. Where faces were given once for each side, one side stays (whichever came first: wind them after):
+    without it the others would be open along an odd number of faces.
     """
-    key = np.sort(mesh.faces, axis=1)
-    _, group = np.unique(key, axis=0, return_inverse=True)
-    group = group.ravel()
+    group = _same_corners(mesh.faces)
     size = np.bincount(group)
     if size.max(initial=1) == 1:
         return mesh
@@ -30,9 +30,42 @@ def drop_duplicates(mesh: Mesh) -> Mesh:
     sign = np.where(rolled[:, 1] < rolled[:, 2], 1, -1)
     balance = np.bincount(group, weights=sign).astype(int)
     keep = np.zeros(len(mesh.faces), bool)
-    wanted = np.flatnonzero(np.where(size[group] == 1, True, balance[group] * sign > 0))
+    even = balance[group] == 0
+    if even.any():
+        even[even] = ~_needed(mesh.faces, group, np.flatnonzero(even))
+    wanted = np.flatnonzero(np.where(balance[group] == 0, ~even, balance[group] * sign > 0))
     keep[wanted[np.unique(group[wanted], return_index=True)[1]]] = True
     return compact(Mesh(mesh.vertices, mesh.faces[keep]))
+
+
+def _same_corners(faces: np.ndarray) -> np.ndarray:
+    """Number faces so that those on the same three vertices have the same number: they share the edge opposite the lowest."""
+    edges = find_edges(faces)
+    lowest = np.argmin(faces, axis=1)
+    row = np.arange(len(faces))
+    key = faces[row, lowest].astype(np.int64) * len(edges.uses) + edges.of_corner[row, (lowest + 1) % 3]
+    return np.asarray(np.unique(key, return_inverse=True)[1]).ravel()
+
+
+def _needed(faces: np.ndarray, group: np.ndarray, paired: np.ndarray) -> np.ndarray:
+    """Tell for faces that stand back to back whether the patch of such faces that each is in closes others, or a volume."""
+    first = np.unique(group, return_index=True)[1]  # one face of each group
+    patch = paired[np.isin(paired, first)]
+    once = np.concatenate([patch, np.flatnonzero(~np.isin(np.arange(len(faces)), paired))])
+    edges = find_edges(faces[once])
+    inside = edges.of_corner[: len(patch)]
+    within = np.bincount(inside.ravel(), minlength=len(edges.uses))
+    others = edges.uses - within
+    flat = inside.ravel()
+    order = np.argsort(flat, kind="stable")
+    same = flat[order][1:] == flat[order][:-1]
+    labels = link(len(patch), order[:-1][same] // 3, order[1:][same] // 3)
+    owner = np.repeat(labels, 3)
+    rim = within[flat] == 1
+    closes = np.bincount(owner, weights=rim & (others[flat] % 2 == 1)) > 0
+    loose = np.bincount(owner, weights=rim) > 0
+    needed = (closes | ~loose)[labels]
+    return np.asarray(np.isin(group[paired], group[patch][needed]))
 
 
 def count_slivers(mesh: Mesh, area: float) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pymeshlab
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int64
 
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.topology import face_areas
@@ -22,7 +22,12 @@ class Deviation(NamedTuple):
 
 
 def sample_surface(mesh: Mesh, count: int) -> Float64[np.ndarray, "n 3"]:
-    """Spread `count` points evenly over the surface: equal steps of area along the faces, low-discrepancy inside each.
+    """Spread `count` points evenly over the surface: see `sample_points`."""
+    return sample_points(mesh, count)[0]
+
+
+def sample_points(mesh: Mesh, count: int) -> tuple[Float64[np.ndarray, "n 3"], Int64[np.ndarray, " n"]]:
+    """Spread points evenly over the surface: equal steps of area along the faces, low-discrepancy inside each; and name faces.
 
     Deterministic: the plastic-number sequence (Roberts 2018) instead of random numbers.
     """
@@ -31,8 +36,9 @@ def sample_surface(mesh: Mesh, count: int) -> Float64[np.ndarray, "n 3"]:
     u, v = np.modf(np.outer(np.arange(1, count + 1), (0.7548776662466927, 0.5698402909980532)))[0].T
     fold = u + v > 1
     u, v = np.where(fold, 1 - u, u), np.where(fold, 1 - v, v)
-    a, b, c = np.moveaxis(mesh.vertices.astype(np.float64)[mesh.faces[np.minimum(face, len(mesh.faces) - 1)]], 1, 0)
-    return np.asarray(a + u[:, None] * (b - a) + v[:, None] * (c - a))
+    face = np.minimum(face, len(mesh.faces) - 1)
+    a, b, c = np.moveaxis(mesh.vertices.astype(np.float64)[mesh.faces[face]], 1, 0)
+    return np.asarray(a + u[:, None] * (b - a) + v[:, None] * (c - a)), face
 
 
 def distances(points: Float64[np.ndarray, "n 3"], mesh: Mesh) -> Float32[np.ndarray, " n"]:

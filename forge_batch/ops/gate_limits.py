@@ -97,6 +97,9 @@ LIMITS: dict[str, Limit] = {
     "collision_vertices": Limit(
         "vertices", 32, "fail", "vertices of the largest hull", "lower build_collision.max_vertices", "own"
     ),
+    "collision_triangles": Limit(
+        "triangles", None, "fail", "triangles of all hulls", "lower build_collision.max_hulls or raise its max_triangles", "own"
+    ),
     "collision_convexity": Limit(
         "%", 0.1, "fail", "depth of the worst dent in a hull, of its diagonal", "report it: this is a bug", "own"
     ),

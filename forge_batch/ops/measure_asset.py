@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from forge_batch.ops.deviation import measure_deviation
+from forge_batch.ops.hulls import triangle_budget
 from forge_batch.ops.measure_atlas import measure_layout
 from forge_batch.ops.measure_hulls import measure_hulls
 from forge_batch.ops.measure_maps import (
@@ -199,6 +200,9 @@ def measure_collision(asset: Finished) -> Values:
     return {
         "collision_hulls": Measured(fit.hulls, bound=asset.wish("build_collision", "max_hulls", None)),
         "collision_vertices": Measured(fit.vertices, bound=asset.wish("build_collision", "max_vertices", None)),
+        "collision_triangles": Measured(
+            fit.triangles, bound=triangle_budget(asset.wish("build_collision", "max_triangles", None), len(asset.mesh.faces))
+        ),
         "collision_convexity": Measured(100.0 * fit.dent),
         "collision_volume": Measured(None, "an open surface has no volume")
         if is_open

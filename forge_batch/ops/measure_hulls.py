@@ -21,6 +21,7 @@ class HullFit(NamedTuple):
     Attributes:
         hulls: How many.
         vertices: Of the largest one.
+        triangles: Of all together.
         dent: Deepest vertex below a face plane that a convex hull would not have, as a share of the hull's diagonal.
         volume: Of their union over the mesh's; 0 if the mesh encloses none.
         coverage: Share of the mesh's surface that lies inside a hull or within 2 % of the diagonal of one.
@@ -28,6 +29,7 @@ class HullFit(NamedTuple):
 
     hulls: int
     vertices: int
+    triangles: int
     dent: float
     volume: float
     coverage: float
@@ -51,6 +53,7 @@ def measure_hulls(hulls: Sequence[Mesh], mesh: Mesh, samples: int = 4000) -> Hul
     return HullFit(
         len(hulls),
         max((len(np.unique(hull.faces)) for hull in hulls), default=0),
+        sum(len(hull.faces) for hull in hulls),
         max((_dent(hull) for hull in hulls), default=0.0),
         _union_volume(hulls) / volume if volume > 1e-9 * mesh.diagonal**3 else 0.0,
         float(covered.mean()),

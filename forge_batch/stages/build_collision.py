@@ -22,6 +22,13 @@ class Params(Switchable):
     )
     max_hulls: int = Field(default=16, ge=1, le=64, description="Most hulls.")
     max_vertices: int = Field(default=32, ge=8, le=255, description="Most vertices of a hull.")
+    max_triangles: int | None = Field(
+        default=None,
+        ge=12,
+        le=20_000,
+        description="Most triangles of all hulls together; left out, 1 % of LOD0's, and at least 60.",
+        examples=[300],
+    )
     timeout_seconds: float = Field(
         default=300.0, gt=0, le=3600, description="Seconds after which decomposition is given up for one convex hull."
     )
@@ -33,16 +40,17 @@ def run(context: StageContext[Params]) -> Metrics:
     Raises:
         StageError: The mesh encloses nothing.
     """
-    from forge_batch.ops.hulls import Hulls, box_hull, convex_hull, decompose, volume_ratio
+    from forge_batch.ops.hulls import Hulls, box_hull, convex_hull, decompose, triangle_budget, volume_ratio
     from forge_batch.ops.mesh import load_mesh, save_meshes
     from forge_batch.ops.weld import welded
 
     params = context.params
     mesh = welded(load_mesh(context.path(MESH)))
+    budget = triangle_budget(params.max_triangles, len(mesh.faces))
     if params.method == "box":
         made = Hulls([box_hull(mesh)], "")
     elif params.method == "convex":
-        made = Hulls([convex_hull(mesh.vertices, params.max_vertices)], "")
+        made = Hulls([convex_hull(mesh.vertices, min(params.max_vertices, budget // 2 + 2))], "")
     else:
         made = decompose(
             mesh,
@@ -51,6 +59,7 @@ def run(context: StageContext[Params]) -> Metrics:
             context.seed,
             folder=context.folder,
             timeout=params.timeout_seconds,
+            triangles=budget,
         )
     ratio = volume_ratio(made.hulls, mesh)
     save_meshes(context.out(HULLS), {f"hull{index:02}": hull for index, hull in enumerate(made.hulls)})
@@ -58,6 +67,7 @@ def run(context: StageContext[Params]) -> Metrics:
         "hulls": len(made.hulls),
         "max_vertices": max(len(hull.vertices) for hull in made.hulls),
         "triangles": sum(len(hull.faces) for hull in made.hulls),
+        "triangle_budget": budget,
         "volume_ratio": round(ratio, 4),
         "fallback": made.fallback,
     }
@@ -66,7 +76,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="build_collision",
     group="export",
-    version=1,
+    version=2,
     device="cpu",
     inputs=(MESH,),
     outputs=(HULLS,),

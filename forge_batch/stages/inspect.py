@@ -160,7 +160,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="inspect",
     group="export",
-    version=1,
+    version=2,
     device="cpu",
     inputs=(
         MESH,

@@ -25,6 +25,13 @@ class Params(Switchable):
         default=1.0, ge=0, le=10, description="Longest rim of a hole that is closed, fraction of the diagonal."
     )
     open: bool = Field(default=False, description="The thing is a sheet (cloth, leaves): boundaries stay open.")
+    unite: bool = Field(
+        default=True, description="Whether overlapping parts become one solid, and parts and linings that nobody sees go."
+    )
+    rebuild: bool = Field(
+        default=True,
+        description="Whether the outside is built anew from voxels where nothing gentler makes it sound.",
+    )
     method: Literal["passes", "pymeshfix"] = Field(
         default="passes",
         description="pymeshfix also removes self-intersections; its result is used only where it loses little.",
@@ -37,19 +44,22 @@ def run(context: StageContext[Params]) -> Metrics:
     Raises:
         StageError: The mesh is empty, or is still open, non-manifold or wound both ways, with the counts.
     """
+    from forge_batch.ops.mend import Mended, mend
     from forge_batch.ops.mesh import load_mesh, save_mesh
     from forge_batch.ops.meshfix import repair_with_meshfix
+    from forge_batch.ops.readable import readable
     from forge_batch.ops.solid import make_solid
     from forge_batch.ops.topology import measure_topology
 
     params = context.params
-    mesh = load_mesh(context.path(MESH))
-    if not len(mesh.faces):
-        raise StageError("the mesh has no faces", "look at the cut-outs: the generator found nothing")
+    mesh, dropped = readable(load_mesh(context.path(MESH)))
     before = measure_topology(mesh.faces)
-    perimeter = 0.0 if params.open else params.close_holes * mesh.diagonal
-    result = make_solid(mesh, params.weld * mesh.diagonal, perimeter)
-    refused = ""
+    weld, perimeter = params.weld * mesh.diagonal, 0.0 if params.open else params.close_holes * mesh.diagonal
+    if params.open:
+        mended = Mended(make_solid(mesh, weld, 0.0), False, 0, "", 0)
+    else:
+        mended = mend(mesh, weld, perimeter, unite=params.unite, anew=params.rebuild)
+    result, refused = mended.result, ""
     if params.method == "pymeshfix" and not params.open and len(result.mesh.faces):
         fixed, refused = repair_with_meshfix(result.mesh)
         if fixed is not None:
@@ -62,7 +72,7 @@ def run(context: StageContext[Params]) -> Metrics:
             f"still not watertight: {after.boundary_edges} boundary edges in {result.left} holes, "
             f"{after.nonmanifold_edges} edges and {after.nonmanifold_vertices} vertices not manifold, "
             f"{after.conflicting_edges} edges wound both ways",
-            "raise repair.close_holes, or write repair: {open: true} if it is a sheet",
+            "switch repair.rebuild on, raise repair.close_holes, or write repair: {open: true} if it is a sheet",
         )
     save_mesh(context.out(MESH), result.mesh)
     return {
@@ -73,6 +83,11 @@ def run(context: StageContext[Params]) -> Metrics:
         "boundary_edges": after.boundary_edges,
         "nonmanifold_edges_before": before.nonmanifold_edges,
         "nonmanifold_edges": after.nonmanifold_edges,
+        "faces_dropped": dropped,
+        "hidden_parts_removed": mended.hidden_parts,
+        "parts_united": mended.united,
+        "rebuilt": mended.rebuilt,
+        "rebuilt_cells": mended.cells,
         "meshfix_refused": refused,
     }
 
@@ -80,7 +95,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="repair",
     group="post_processing",
-    version=1,
+    version=2,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),

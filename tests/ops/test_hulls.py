@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from forge_batch.ops.child_process import ChildFailedError, call
-from forge_batch.ops.hulls import box_hull, convex_hull, decompose, volume_ratio
+from forge_batch.ops.hulls import box_hull, convex_hull, decompose, share_out, triangle_budget, volume_ratio
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.orient import orient_outwards
 from forge_batch.ops.topology import measure_topology, signed_volume
 from tests.shapes import blob, box, join
 
@@ -74,3 +75,20 @@ def test_a_child_that_raises_says_why(tmp_path: Path) -> None:
     with pytest.raises(ChildFailedError, match="KeyError"):
         call("forge_batch.ops.coacd_parts:find_parts", {}, {}, folder=tmp_path, timeout=60.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_triangle_budget_is_shared_out() -> None:
+    """The largest hulls are cut first, to the highest level that fits; the budget is 1 % of LOD0's triangles, or 60."""
+    assert share_out([100, 20, 8], 32, 1000) == [32, 20, 8]
+    # 2 * 12 - 4 twice and 2 * 8 - 4 once make 52; with 13 vertices it would be 56
+    assert share_out([100, 20, 8], 32, 55) == [12, 12, 8]
+    assert (triangle_budget(None, 30_000), triangle_budget(None, 500), triangle_budget(400, 500)) == (300, 60, 400)
+
+
+@pytest.mark.parametrize("budget", [60, 100, 300])
+def test_hulls_fit_their_budget(tmp_path: Path, budget: int) -> None:
+    """Whatever the budget, the hulls of a lumpy thing fit it, and are convex and closed."""
+    made = decompose(orient_outwards(blob(30)), 16, 32, 0, folder=tmp_path, timeout=60.0, triangles=budget)
+    assert made.fallback == ""
+    assert sum(len(hull.faces) for hull in made.hulls) <= budget
+    assert all(_is_convex(hull) and measure_topology(hull.faces).closed for hull in made.hulls)

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from forge_batch.artifacts import HULLS, LODS, MESH, SOURCE_MESH
 from forge_batch.errors import StageError
+from forge_batch.ops.components import face_components
 from forge_batch.ops.mesh import Mesh, load_mesh, load_meshes, load_meta, save_mesh
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.solid import make_solid
 from forge_batch.ops.source import SourceMesh, load_source, save_source
-from forge_batch.ops.topology import measure_topology
+from forge_batch.ops.topology import measure_topology, signed_volume
 from forge_batch.ops.weld import welded
 from forge_batch.stage import Metrics, Stage, StageContext
 from forge_batch.stages import build_collision, build_lods, clean, decimate, place, repair, symmetrize, unwrap
@@ -44,9 +45,8 @@ def _inputs(folder: Path, mesh: Mesh) -> dict[str, Path]:
 
 def _chain(folder: Path) -> dict[str, Path]:
     inputs = _inputs(folder, join(blob(60), box((0.02, 0.02, 0.02), (3, 0, 0)), box((0.1, 0.1, 0.1), (0, 0.1, 0))))
-    _run(repair.stage, folder, inputs)
-    metrics = _run(clean.stage, folder, inputs)
-    assert (metrics["floaters_removed"], metrics["inner_shells_removed"]) == (1, 1)
+    assert _run(repair.stage, folder, inputs)["hidden_parts_removed"] == 1
+    assert _run(clean.stage, folder, inputs)["floaters_removed"] == 1
     assert _run(decimate.stage, folder, inputs, triangles=1500)["triangles"] <= 1500
     assert _run(symmetrize.stage, folder, inputs, mode="bilateral_x", tolerance=0.5)["triangles"] <= 1500
     _run(place.stage, folder, inputs, height_cm=40, yaw_degrees=30)
@@ -82,19 +82,31 @@ def test_the_chain_ends_in_what_the_package_needs(tmp_path: Path) -> None:
 
 
 def test_a_sheet_is_refused_unless_it_is_declared(tmp_path: Path) -> None:
-    """An open box fails with the number of open edges when holes may not be closed, and passes as `open`."""
+    """An open box fails with its open edges when nothing may close it, passes as `open`, and becomes a solid anew."""
     half = Mesh(box().vertices, box().faces[2:])
     with pytest.raises(StageError, match="4 boundary edges in 1 holes"):
-        _run(repair.stage, tmp_path, _inputs(tmp_path, half), close_holes=0.01)
+        _run(repair.stage, tmp_path, _inputs(tmp_path, half), close_holes=0.01, rebuild=False)
     assert _run(repair.stage, tmp_path, _inputs(tmp_path, half), open=True)["boundary_edges"] == 4
     assert _run(repair.stage, tmp_path, _inputs(tmp_path, half), close_holes=4)["holes_closed"] == 1
+    assert _run(repair.stage, tmp_path, _inputs(tmp_path, half), close_holes=0.01)["rebuilt"]
+
+
+def test_overlapping_parts_become_one(tmp_path: Path) -> None:
+    """Two boxes through each other have the volume of both less what they share, in one part; switched off, they stay two."""
+    crossed = join(box((3, 1, 1)), box((1, 3, 1)))
+    metrics = _run(repair.stage, tmp_path, _inputs(tmp_path, crossed))
+    made = load_mesh(tmp_path / "repair" / "mesh.npz")
+    assert metrics["parts_united"]
+    assert signed_volume(made) == pytest.approx(3 + 3 - 1, rel=1e-4)
+    assert face_components(made.faces).max() == 0
+    assert _run(repair.stage, tmp_path, _inputs(tmp_path, crossed), unite=False)["faces_after"] == 24
 
 
 def test_meshfix_is_used_only_where_it_loses_little(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """On a clean box it does nothing and says nothing; of two boxes through each other it may not remove one."""
     assert _run(repair.stage, tmp_path, _inputs(tmp_path, box()), method="pymeshfix")["meshfix_refused"] == ""
     crossed = join(box((3, 1, 1)), box((1, 3, 1)))
-    metrics = _run(repair.stage, tmp_path, _inputs(tmp_path, crossed), method="pymeshfix")
+    metrics = _run(repair.stage, tmp_path, _inputs(tmp_path, crossed), method="pymeshfix", unite=False)
     assert metrics["faces_after"] == 24 or metrics["meshfix_refused"] == ""
     assert capfd.readouterr().out == ""
 

@@ -306,6 +306,11 @@ DEFECTS: dict[str, tuple[Callable[[Asset], Asset], str, str]] = {
     "a dented hull": (_dented, "collision_convexity", "fail"),
     "a rich hull": (lambda a: replace(a, hulls={"hull00": _hull(2)}), "collision_vertices", "fail"),
     "many hulls": (lambda a: replace(a, hulls={f"hull{k:02d}": _hull() for k in range(17)}), "collision_hulls", "fail"),
+    "hulls of many triangles": (
+        lambda a: replace(a, hulls={f"hull{k:02d}": _hull() for k in range(4)}),
+        "collision_triangles",
+        "fail",
+    ),
     "a hull beside": (
         lambda a: replace(a, hulls={"hull00": replace(_hull(), vertices=_hull().vertices + 1)}),
         "collision_coverage",
