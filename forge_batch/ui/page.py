@@ -1,0 +1,1 @@
+"""Lay the page out."""
