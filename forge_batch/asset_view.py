@@ -74,6 +74,9 @@ def detail(survey: Survey, asset: str) -> Detail | None:
     entry = survey.standings.get(asset)
     problems = survey.intake.by_asset.get(asset, ())
     folder = home / "exports" / asset
+    content.bring(f"exports/{asset}/builds")
+    content.bring(f"exports/{asset}/report.json")
+    content.bring(f"exports/{asset}/preview.png")
     report = _report(folder)
     gates = [Gate.from_json(gate) for gate in report.get("gates", ())]
     said, worst = verdict(gates) if gates else ("", "")

@@ -26,7 +26,7 @@ SORTS = ("turn", "name", "finish", "estimate", "newest")
 PAGE = 40
 """Rows of a page: what a refresh may weigh is bounded by it."""
 NUMBER = {stage.name: number for number, stage in enumerate(STAGES, 1)}
-SIGNS = {"working": "▶", "queued": "…", "waiting": "⏸", "held": "✋", "failed": "✕", "done": "✓"}
+SIGNS = {"working": "▶", "queued": "○", "waiting": "◷", "held": "■", "failed": "✕", "done": "✓"}
 """A shape for each state, so that colour is never the only sign."""
 
 

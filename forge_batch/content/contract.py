@@ -98,6 +98,10 @@ class ContentRepo(Protocol):
         """Write a file below state/ and hand it over at once, whether a runner is at work or not."""
         ...
 
+    def bring(self, path: str) -> None:
+        """Bring what was published at a path below exports/, a file or a folder, to this machine, if it exists."""
+        ...
+
     def publish(self, asset: str, files: Mapping[str, Path]) -> None:
         """Put files into exports/<asset>/ by name, all from finished tasks."""
         ...

@@ -171,6 +171,14 @@ class WorkingCopy(Disk):
         words = [*(f"pushed  {path}" for path in new), *(f"removed {path}" for path in gone)]
         return [*words, f"commit  {self.name}/{sha}"]
 
+    def bring(self, path: str) -> None:
+        with self._turn:
+            wanted = {name: one for name, one in self._tree.below("exports") if f"{name}/".startswith(f"{path}/")}
+            missing = {name: one for name, one in wanted.items() if not (self.home / name).is_file()}
+            with contextlib.suppress(VanishedError):  # the next look has a newer list
+                for name, source in self.client.download(self._tree.sha, missing).items():
+                    replace_file(self.home / name, source.read_bytes())
+
     def record(self, path: str, data: bytes, title: str) -> None:
         with self._turn:
             replace_file(self.home / path, data)

@@ -138,6 +138,9 @@ class LocalContent(Disk):
     def sync(self) -> None:
         """Do nothing: the folder itself is the truth."""
 
+    def bring(self, path: str) -> None:
+        """Do nothing: what was published lies here."""
+
     def record(self, path: str, data: bytes, title: str) -> None:  # noqa: ARG002 - as the protocol has it
         self.write(path, data)
 
