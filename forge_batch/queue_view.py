@@ -23,7 +23,7 @@ RowState = Literal["working", "queued", "waiting", "held", "failed", "done"]
 STATES: tuple[RowState, ...] = get_args(RowState)
 """The order is that of interest: what moves first, what is over last."""
 SORTS = ("turn", "name", "finish", "estimate", "newest")
-PAGE = 40
+PAGE = 30
 """Rows of a page: what a refresh may weigh is bounded by it."""
 NUMBER = {stage.name: number for number, stage in enumerate(STAGES, 1)}
 SIGNS = {"working": "▶", "queued": "○", "waiting": "◷", "held": "■", "failed": "✕", "done": "✓"}

@@ -85,6 +85,10 @@ def _pictures(content: Path, root: Path, path: Path, stem: str, pictures: Mappin
     names = [images] if isinstance(images, str) else []
     if isinstance(images, dict):
         names = [str(one).split("/", maxsplit=1)[0] for one in images.values() if isinstance(one, str)]
+    if (content / "inbox").is_dir():  # known by name alone, for "did you mean"
+        for there in (content / "inbox").iterdir():
+            if there.is_dir() and not there.is_symlink():
+                (inbox / there.name).mkdir()
     for name in {one for one in names if _NAME.fullmatch(one)}:
         files = dict(pictures)
         there = content / "inbox" / name

@@ -20,9 +20,8 @@ from forge_batch.errors import ContentError
 from forge_batch.executors.choose import choose_executor
 from forge_batch.executors.contract import Executor
 from forge_batch.keep_running import keep_running, run_once
-from forge_batch.live import LiveFile, Several
+from forge_batch.live import BEAT, LiveFile, Several
 from forge_batch.project import load_project
-from forge_batch.runner import Listener
 from forge_batch.settings import PageOptions, Settings
 from forge_batch.survey import Survey
 
@@ -36,16 +35,16 @@ class Site:
 
     Attributes:
         make_executor: Makes the executor of a run; the runner is started with it.
-        listener: Follows every run besides the page.
         nudge: Wakes the runner.
+        beat: Seconds between two signs of life.
     """
 
     content: ContentRepo
     survey: Survey
     options: PageOptions
     make_executor: Callable[[], Executor]
-    listener: Callable[[], Listener] | None = None
     nudge: threading.Event = field(default_factory=threading.Event)
+    beat: float = BEAT
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -72,11 +71,10 @@ class Site:
             threading.Thread(target=self._run, name="runner", daemon=True).start()
 
     def _run(self) -> None:
-        live = LiveFile(self.content.home, self.nudge.set)
+        live = LiveFile(self.content.home, self.nudge.set, beat=self.beat)
 
         def once() -> None:
-            followers = [Builds(self.content), live, *([self.listener()] if self.listener else [])]
-            run_once(self.content, self.make_executor(), Several(*followers), live)
+            run_once(self.content, self.make_executor(), Several(Builds(self.content), live), live)
 
         keep_running(self.content, once, live, _say, self.nudge)
 
