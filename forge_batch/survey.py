@@ -29,6 +29,8 @@ from forge_batch.windows import GpuPlan
 
 ASK = 60.0
 """Seconds between two questions to the platform about the allowance, and between two forecasts of windows."""
+REST = 20.0
+"""Times as long as a look took is waited until the next: a long queue costs a twentieth of a core at most."""
 _BY_NAME = {stage.name: stage for stage in STAGES}
 
 
@@ -67,7 +69,8 @@ class Survey:
         self._learned: set[str] = set()
         self._project = Project()
         self._revision = ""
-        self._synced = self._asked = self._foretold = 0.0
+        self._synced = self._asked = self._foretold = self._walk = 0.0
+        self._jobs = 0
         self._reading: Reading | None = None
         self._turn = threading.Lock()
 
@@ -76,8 +79,9 @@ class Survey:
 
         def work() -> None:
             while True:
+                begun = time.monotonic()
                 self.look()
-                time.sleep(every)
+                time.sleep(max(every, REST * (time.monotonic() - begun)))
 
         threading.Thread(target=work, name="survey", daemon=True).start()
 
@@ -104,16 +108,18 @@ class Survey:
             self._synced = time.monotonic()
         home = self.content.home
         moved = False
-        if (revision := self.content.revision) != self._revision:
+        if (revision := self._now_there()) != self._revision:
             self._take_in()
             self._revision, moved = revision, True
         facts = dict(self.queue.facts) if not moved else self._refused()
-        for name, order in self._orders.items():
+        jobs = _changed(home / "state" / "jobs")
+        for name, order in self._orders.items() if moved or jobs != self._jobs else ():
             stamp = _stamp(home, name, order)
             if stamp != self._stamps.get(name) or name not in facts:
                 facts[name] = self._facts(order)
                 self._stamps[name] = stamp
                 moved = True
+        self._jobs = jobs
         live, control = self._live(), load_control(home)
         ledger, reading = Ledger(home / "state" / "ledger.jsonl").entries(), self._read_platform()
         profile, paid = self._project.profile, self._project.allow_paid_seconds
@@ -125,6 +131,15 @@ class Survey:
             self.version += 1
         self.queue = self._foretell(queue, now)
         self.rows = rows(self.queue, now)
+
+    def _now_there(self) -> str:
+        """Give the revision of what users own; a folder with thousands of files is not walked all the time."""
+        begun = time.monotonic()
+        if begun < self._walk:
+            return self._revision
+        found = self.content.revision
+        self._walk = time.monotonic() + 2 * REST * (time.monotonic() - begun)
+        return found
 
     def _take_in(self) -> None:
         self.intake = take_in(self.content.root)
@@ -194,6 +209,14 @@ class Survey:
         told = forecast(plans, queue.allowance, queue.left, now, self.estimator.cold_start())
         turns = {name: f"{one[-1].day:%a %d %b}" for name, one in told.turns.items() if one and one[-1].day > now.date()}
         return replace(queue, turns={**turns, **dict.fromkeys(told.too_large, "never: more than a whole allowance")})
+
+
+def _changed(folder: Path) -> int:
+    """Say when a file was last renamed into a folder, which every write of a job does."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _stamp(home: Path, asset: str, order: Order) -> tuple[object, ...]:

@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,20 @@ from forge_batch.content.local import LocalContent
 from forge_batch.content.webhook import Webhook
 from forge_batch.control import load_control
 from forge_batch.errors import ContentError
+from forge_batch.executors.gpu_window import Refusal, Refused, Started, WindowTask
+from forge_batch.executors.windowed import WindowedExecutor
 from forge_batch.executors.zero_gpu import ZeroGpu
 from forge_batch.header_view import header
+from forge_batch.jobs import TaskRecord
 from forge_batch.queue_view import Wish, rows, select
-from forge_batch.quota import PROFILES
+from forge_batch.quota import PROFILES, Budget, Ledger
 from forge_batch.settings import PageOptions
 from forge_batch.survey import Survey
 from forge_batch.trial import judge
 from forge_batch.ui.markup import header_html, queue_html
 from forge_batch.ui.routes import routes
 from forge_batch.ui.site import Site
+from forge_batch.windows import Window
 from tests.device_api import DeviceApi
 from tests.fakes import LEAST, FakeExecutor, content_folder, picture
 from tests.hub_server import OWNER_TOKEN, HubServer
@@ -263,6 +267,33 @@ def test_what_the_owner_asks_is_a_commit(hub: HubServer, tmp_path: Path) -> None
     assert set(load_control(copies[1].home).held) == {"crate"}
     with pytest.raises(ContentError, match="only the owner"):
         site.act(site.owner("guess", {}), "pause")
+
+
+@dataclass
+class FakeGpu:
+    """Open windows that end well, or are refused."""
+
+    refusal: Refusal | None = None
+
+    def open(self, window: Window, tasks: Sequence[WindowTask]) -> Iterator[Started | TaskRecord]:
+        if self.refusal:
+            raise Refused(self.refusal)
+        yield from ()
+
+
+@pytest.mark.parametrize(("refusal", "words"), [(None, "The GPU answers"), (Refusal("alarm", "no token"), "no token")])
+def test_the_owner_tries_the_gpu(refusal: Refusal | None, words: str, tmp_path: Path) -> None:
+    """A try says what came of it, and its seconds stand in the ledger; a stranger's costs nothing."""
+    content = LocalContent(content_folder(tmp_path / "content", "crate"))
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    executor = WindowedExecutor(1, FakeGpu(refusal), Budget(PROFILES["zerogpu-pro"], ledger))
+    site = Site(content, Survey(content, 1), PageOptions(token=TOKEN), lambda: executor)
+    with pytest.raises(ContentError, match="only the owner"):
+        site.try_gpu("")
+    assert ledger.entries() == []
+    assert words in site.try_gpu("owner")
+    assert [entry.kind for entry in ledger.entries()] == ["reserve", "settle"]
+    assert ledger.entries()[1].seconds < 1
 
 
 def test_on_a_space_the_owner_is_who_logged_in(tmp_path: Path) -> None:

@@ -30,10 +30,11 @@ def asset_head_html(one: Detail, row: Row, now: datetime, repo: str) -> str:
     report = f'<a data-key="report" href="files/{quote(one.asset)}/report.html">report</a>' if one.packages else ""
     commit = f"made from {_commit(one.commit, repo)}" if one.commit else ""
     line = " · ".join(part for part in (commit, report) if part)
+    gpu = f" ({seconds(facts.gpu_spent)} GPU)" if facts.gpu_spent else ""
     return (
         f'<h2 class="fb-title">{escape(one.asset)} {badge(row.state)}</h2>'
         f'<p class="fb-dim">{escape(facts.kind)} · priority {facts.priority} · estimated {seconds(facts.estimated)} · '
-        f"spent {seconds(facts.spent)} ({seconds(facts.gpu_spent)} GPU) · tries {facts.attempts}{escape(finish)}</p>"
+        f"spent {seconds(facts.spent)}{gpu} · tries {facts.attempts}{escape(finish)}</p>"
         f"{why}<p>{packages}</p><p>{line}</p>"
     )
 
@@ -203,7 +204,7 @@ def checks_html(checks: Sequence[Check]) -> str:
         f'<td data-head="State"><span class="fb-result fb-{signs[check.state][1]}">'
         f'<span aria-hidden="true">{signs[check.state][0]}</span> {escape(check.state)}</span></td>'
         f'<td data-head="Found">{escape(check.found)}</td>'
-        f'<td data-head="What mends it"><code>{escape(check.command)}</code></td></tr>'
+        f'<td data-head="What mends it">{f"<code>{escape(check.command)}</code>" if check.command else ""}</td></tr>'
         for check in checks
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("What", "State", "Found", "What mends it"))

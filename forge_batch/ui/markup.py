@@ -79,7 +79,7 @@ def queue_html(page: Page, now: datetime) -> str:
         f'<th scope="col"{kind}>{name}</th>'
         for name, kind in (
             ("Asset", ""), ("State", ""), ("Stage", ""), ("Estimated", ' class="fb-n"'), ("Spent", ' class="fb-n"'),
-            ("Done", ""), ("Tries", ' class="fb-n"'),
+            ("Ready", ""), ("Tries", ' class="fb-n"'),
         )
     )  # fmt: skip
     body = "".join(_row(row, now) for row in page.rows)
@@ -107,7 +107,7 @@ def _row(row: Row, now: datetime) -> str:
         f'<td data-head="Stage">{progress(row)}</td>'
         f'<td data-head="Estimated" class="fb-n">{seconds(facts.estimated)}</td>'
         f'<td data-head="Spent" class="fb-n">{seconds(facts.spent)}</td>'
-        f'<td data-head="Done">{escape(finish)}</td><td data-head="Tries" class="fb-n">{facts.attempts or "-"}</td></tr>'
+        f'<td data-head="Ready">{escape(finish)}</td><td data-head="Tries" class="fb-n">{facts.attempts or "-"}</td></tr>'
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.concurrency import run_in_threadpool
 
 from forge_batch.content.open import repo_of
 from forge_batch.content.webhook import Webhook
@@ -30,7 +31,7 @@ from forge_batch.ui.tabs import (
 )
 from forge_batch.ui.views import EVERY, Views
 
-TICK = 3.0
+TICK = 4.0
 """Seconds between two looks of a viewer; a tab that nobody sees does not look."""
 RESEND = 20
 """Ticks after which a viewer is sent all that he looks at."""
@@ -86,7 +87,7 @@ class _Events:
     def __init__(self, site: Site, views: Views) -> None:
         self.site, self.views = site, views
 
-    def arrive(self, seen: dict[str, str], request: gr.Request) -> list[Any]:
+    def arrive(self, seen: dict[str, Any], request: gr.Request) -> list[Any]:
         """Open the page, at the asset and with the token that its address names."""
         query = request.query_params
         given, name = str(query.get("token", "")), str(query.get("asset", ""))
@@ -96,13 +97,13 @@ class _Events:
         selected = gr.Tabs(selected="asset" if name else "queue")
         return [seen, given, gr.update(visible=owns), selected, *lists, name, *self._view(seen, name, owns)]
 
-    def click(self, event: gr.EventData, seen: dict[str, str], token: str, request: gr.Request) -> list[Any]:
+    def click(self, event: gr.EventData, seen: dict[str, Any], token: str, request: gr.Request) -> list[Any]:
         """Open an asset's view."""
         name = str(getattr(event, "asset", ""))
         owns = bool(self.site.owner(token, session_of(request)))
         return [seen, gr.Tabs(selected="asset"), name, *self._view(seen, name, owns)]
 
-    def tick(
+    async def tick(
         self, seen: dict[str, Any], token: str, name: str, text: str, state: str, sort: str, number: float, request: gr.Request
     ) -> list[Any]:
         """Bring the page up to date; all of it now and then, since an answer may have been lost."""
@@ -114,9 +115,10 @@ class _Events:
         if not name:
             return [seen, *lists, *[gr.skip()] * (TEXTS + PICTURES)]
         owns = bool(self.site.owner(token, session_of(request)))
-        return [seen, *lists, *self._view(seen, name, owns), *self.pictures(seen, name)[1:]]
+        view = await run_in_threadpool(self._view, seen, name, owns)
+        return [seen, *lists, *view, *(await run_in_threadpool(self.pictures, seen, name))[1:]]
 
-    def pictures(self, seen: dict[str, str], name: str) -> list[Any]:
+    def pictures(self, seen: dict[str, Any], name: str) -> list[Any]:
         """Give an asset's model and its inputs beside renders, made and sent only when its package is another."""
         package = self.views.package(name)
         if seen.get("package") == package:
@@ -126,7 +128,7 @@ class _Events:
         level, side = next(iter(levels), None), next(iter(sides), None)
         return [
             seen,
-            gr.update(elem_classes=[] if levels else ["fb-away"]),  # not `visible`: Gradio drops a model that comes with it
+            gr.update(elem_classes=[] if levels else ["fb-gone"]),  # not `visible`: Gradio drops a model that comes with it
             gr.update(choices=levels, value=level),
             gr.update(value=SHOWN[0]),
             gr.update(choices=sides, value=side),
@@ -134,11 +136,11 @@ class _Events:
             pair_of(self.views, name, side),
         ]
 
-    def _lists(self, seen: dict[str, str], text: str, state: str, sort: str, number: float) -> list[Any]:
+    def _lists(self, seen: dict[str, Any], text: str, state: str, sort: str, number: float) -> list[Any]:
         html, words, _ = self.views.queue(text, state, sort, number)
         return fresh(seen, top=self.views.top(), queue=html, words=words)
 
-    def _view(self, seen: dict[str, str], name: str, owns: bool) -> list[Any]:
+    def _view(self, seen: dict[str, Any], name: str, owns: bool) -> list[Any]:
         head, now, rest = self.views.asset(name)
         return [*fresh(seen, head=head, now=now, rest=rest), gr.update(visible=owns and bool(name))]
 
@@ -161,7 +163,7 @@ def serve(
         ssr_mode=False,
         share=False,
         max_file_size=LARGEST,
-        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css=(FOLDER / "page.css").read_text(),
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None, "routes": routes(site, _webhook(site, settings))},
     )

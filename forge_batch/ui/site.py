@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,12 +21,19 @@ from forge_batch.control import PATH, asked, load_control
 from forge_batch.errors import ContentError
 from forge_batch.executors.choose import choose_executor
 from forge_batch.executors.contract import Executor
+from forge_batch.executors.gpu_window import Refused
+from forge_batch.executors.windowed import WindowedExecutor
 from forge_batch.keep_running import keep_running, run_once
 from forge_batch.live import BEAT, LiveFile, Several
 from forge_batch.project import load_project
 from forge_batch.settings import PageOptions, Settings
 from forge_batch.survey import Survey
+from forge_batch.windows import Window
 
+NICE = 5
+"""How much a runner behind a page stands back for its viewers."""
+TRIAL = 15
+"""GPU seconds that are set aside for a try of the GPU."""
 OWNER = "owner"
 """How the owner is called where nobody logs in."""
 
@@ -71,6 +80,8 @@ class Site:
             threading.Thread(target=self._run, name="runner", daemon=True).start()
 
     def _run(self) -> None:
+        if hasattr(os, "setpriority"):  # viewers first; worker processes inherit it from this thread
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         live = LiveFile(self.content.home, self.nudge.set, beat=self.beat)
 
         def once() -> None:
@@ -109,6 +120,36 @@ class Site:
         self.nudge.set()
         self.survey.look()
         return f"Noted: {action.line()}"
+
+    def try_gpu(self, who: str) -> str:
+        """Open a GPU window without work, count what it costs, and say what came of it.
+
+        Raises:
+            ContentError: Nobody may ask, a runner is at work, or the ledger cannot be written.
+            BackendUnavailable: Something is missing; the hint says what.
+        """
+        if not who:
+            raise ContentError(
+                "only the owner may do that", "log in as the owner of the Space, or open the page by its own link"
+            )
+        executor = self.make_executor()
+        if not isinstance(executor, WindowedExecutor):
+            return "GPU stages run on this machine and nobody counts their seconds; what it has is listed below."
+        budget, now = executor.budget, datetime.now(UTC)
+        with self.content.lock():
+            left = budget.remaining(now).seconds
+            if left is not None and left < 2 * TRIAL:
+                return f"Only {left} s of the allowance are left; a try needs {2 * TRIAL}."
+            name, start = budget.ledger.reserve(TRIAL, now), time.monotonic()
+            try:
+                for _ in executor.gpu.open(Window(now, seconds=TRIAL, limit=TRIAL), []):
+                    pass
+                said = "The GPU answers"
+            except Refused as refused:
+                said = f"The GPU does not answer: {refused.refusal.reason}"
+            took = time.monotonic() - start
+            budget.ledger.settle(name, took, datetime.now(UTC))
+        return f"{said}; {took:.1f} s, counted in the ledger."
 
 
 def _say(line: str) -> None:

@@ -29,10 +29,11 @@ def session_of(request: gr.Request) -> dict[str, Any]:
     return found
 
 
-def fresh(seen: dict[str, str], **values: str) -> list[Any]:
+def fresh(seen: dict[str, Any], **values: str) -> list[Any]:
     """Give each value that this viewer does not have yet, and `skip` for the others."""
-    result = [gr.skip() if seen.get(name) == value else value for name, value in values.items()]
-    seen.update(values)
+    marks = {name: hash(value) for name, value in values.items()}
+    result = [gr.skip() if seen.get(name) == marks[name] else value for name, value in values.items()]
+    seen.update(marks)
     return result
 
 
@@ -47,7 +48,7 @@ def queue_tab(views: Views, seen: gr.State) -> dict[str, Any]:
     number = gr.Number(1, visible=False, precision=0)
     with gr.Row(elem_classes=["fb-pager"]):
         before = gr.Button("Previous", size="sm", min_width=90)
-        said = gr.HTML(words, elem_classes=["fb"], min_width=120)
+        said = gr.HTML(words, elem_classes=["fb"], apply_default_css=False, min_width=120)
         after = gr.Button("Next", size="sm", min_width=90)
     result = {"text": text, "state": state, "sort": sort, "number": number, "table": table, "words": said}
 
@@ -71,7 +72,7 @@ def asset_tab(views: Views, token: gr.State, asset: gr.State) -> list[Any]:
     head = html_part(elem_id="asset")
     with gr.Column(visible=False) as owner:
         _actions(views, token, asset)
-    with gr.Column(elem_classes=["fb-away"]) as pictures, gr.Row():
+    with gr.Column(elem_classes=["fb-gone"]) as pictures, gr.Row():
         with gr.Column(min_width=300):
             model = gr.Model3D(label="Model", interactive=False, height=380, clear_color=(0.5, 0.5, 0.5, 0.25), elem_id="model")
             level = gr.Radio([], label="Level of detail")
@@ -122,6 +123,13 @@ def _act(views: Views, word: str) -> Callable[..., Any]:
     return act if word == "priority" else alone if word in {"run", "pause", "resume"} else plain
 
 
+def _try_gpu(views: Views) -> Callable[..., str]:
+    def work(token: str, request: gr.Request) -> str:
+        return views.try_gpu(token, session_of(request))
+
+    return work
+
+
 def history_tab(views: Views, tab: gr.Tab) -> gr.HTML:
     """Lay out finished assets, and two builds of one side by side."""
     cards = html_part(elem_id="history")
@@ -129,7 +137,7 @@ def history_tab(views: Views, tab: gr.Tab) -> gr.HTML:
         name = gr.Textbox(label="Builds of the asset", placeholder="name", min_width=160)
         one, other = (gr.Dropdown([], label=label, min_width=160) for label in ("Build", "Beside it"))
     with gr.Row():
-        left, right = (gr.HTML(elem_classes=["fb"], min_width=280) for _ in range(2))
+        left, right = (gr.HTML(elem_classes=["fb"], apply_default_css=False, min_width=280) for _ in range(2))
 
     def builds(name: str) -> list[Any]:
         found = views.builds(name)
@@ -182,11 +190,12 @@ def machine_tab(views: Views, token: gr.State) -> Any:
     """Lay out what the owner may do with the runner and the machine; everybody sees what `doctor` finds."""
     with gr.Column(visible=False) as owner:
         with gr.Row():
-            buttons = [gr.Button(word, size="sm", min_width=90) for word in ("Run now", "Pause", "Resume")]
+            buttons = [gr.Button(word, size="sm", min_width=90) for word in ("Run now", "Pause", "Resume", "Try the GPU")]
         said = gr.Markdown(elem_classes=["fb-note"])
-        for word, button in zip(("run", "pause", "resume"), buttons, strict=True):
+        for word, button in zip(("run", "pause", "resume"), buttons, strict=False):
             button.click(_act(views, word), token, said, **QUIET)
+        buttons[-1].click(_try_gpu(views), token, said, **WORK)
     look = gr.Button("Look at the machine", size="sm")
-    found = gr.HTML(elem_classes=["fb"])
+    found = gr.HTML(elem_classes=["fb"], apply_default_css=False)
     look.click(views.machine, None, found, **WORK)
     return owner

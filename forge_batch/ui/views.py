@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from forge_batch.asset_view import detail, lods_folder
 from forge_batch.builds import builds_of, windows_of
 from forge_batch.content.open import repo_of
 from forge_batch.doctor import diagnose
 from forge_batch.errors import ForgeError
-from forge_batch.explain import difference_text, explain, explanation_text
+from forge_batch.explain import difference_text, explain_preset, explanation_text
 from forge_batch.header_view import burn_down, header
 from forge_batch.presets import Presets
 from forge_batch.previews import Previews
@@ -28,6 +28,9 @@ EVERY = "all"
 SORTS = {"turn": "turn", "name": "name", "finish": "finish", "longest first": "estimate", "newest first": "newest"}
 """Orders of the queue, by the words that the page has for them."""
 SHOWN_BUILDS = 24
+MOST = 200
+"""Answers that are kept for other viewers."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Views:
     """Be the answers of one site."""
 
     site: Site
+    _written: dict[Hashable, Any] = field(default_factory=dict)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -42,17 +46,36 @@ class Views:
     # -- every tick ----------------------------------------------------------------------------------------------------
 
     def top(self) -> str:
-        """Write the header."""
+        """Write the header, once a second for all viewers together."""
         survey, now = self.site.survey, self.now()
-        return markup.header_html(header(survey.queue, survey.rows, now), survey.queue.folder, now)
+
+        def write() -> str:
+            return markup.header_html(header(survey.queue, survey.rows, now), survey.queue.folder, now)
+
+        return self._once(("top", int(now.timestamp())), write)
 
     def queue(self, text: object, state: object, sort: object, page: object) -> tuple[str, str, int]:
         """Write a page of the queue; with the words about which page it is, and its number."""
         states = frozenset({str(state)} & set(STATES))
         number = int(page) if isinstance(page, int | float) and abs(page) < 1e6 else 1
         wish = Wish(text if isinstance(text, str) else "", states, SORTS.get(str(sort), "turn"), number)
-        found = select(self.site.survey.rows, wish)
-        return markup.queue_html(found, self.now()), markup.pager_text(found), found.number
+
+        def write() -> tuple[str, str, int]:
+            found = select(self.site.survey.rows, wish)
+            return markup.queue_html(found, self.now()), markup.pager_text(found), found.number
+
+        return self._once(wish, write)
+
+    def _once(self, key: Hashable, write: Callable[[], T]) -> T:
+        """Write something once for all viewers, as long as the survey has seen nothing new."""
+        rows = self.site.survey.rows
+        if self._written.get("rows") is not rows or len(self._written) > MOST:
+            self._written.clear()
+            self._written["rows"] = rows
+        if key not in self._written:
+            self._written[key] = write()
+        found: T = self._written[key]
+        return found
 
     def asset(self, name: object) -> tuple[str, str, str]:
         """Write an asset's view: how it stands, its timeline, and the rest."""
@@ -172,16 +195,22 @@ class Views:
     def preset(self, one: object, other: object) -> str:
         """Say what a preset comes down to, or how two differ, as `explain` does."""
         try:
-            first = explain(self.site.content.root, str(one))
-            if not other or other == one:
-                return explanation_text(first)
-            return difference_text(first, explain(self.site.content.root, str(other)))
-        except ForgeError as error:
+            names = [name for name in (one, other) if name in self.presets()]
+            first, *second = (explain_preset(str(name), self.site.content.root) for name in names)
+            return difference_text(first, second[0]) if second and other != one else explanation_text(first)
+        except (ForgeError, ValueError) as error:
             return str(error)
 
     def machine(self) -> str:
         """Write what `doctor` finds."""
         return asset_markup.checks_html(diagnose(self.site.content.root, online=False))
+
+    def try_gpu(self, token: object, session: dict[str, Any]) -> str:
+        """Open a window without work, for the owner, and say what came of it."""
+        try:
+            return self.site.try_gpu(self.site.owner(token, session))
+        except ForgeError as error:
+            return str(error)
 
     def judge(self, name: object, text: object, pictures: Mapping[str, Path]) -> str:
         """Say of a manifest what the command line says."""
