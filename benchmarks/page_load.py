@@ -1,7 +1,7 @@
 """Load the queue page: viewers who poll beside a running batch. Prints JSON; with --out writes it.
 
 Measures what 50 viewers of a queue of 2,000 assets get (status, milliseconds, bytes), what they cost the page's process, and
-how much longer a batch takes beside them: the example assets named are made twice in fresh folders, alone and watched. The batch
+how much longer a batch takes beside them: the example assets named are made twice in fresh folders, alone and watched. It
 stands back for the page as one behind the page itself does.
 
     python benchmarks/page_load.py --seconds 60 --viewers 50 --out benchmarks/results/page_load.json
@@ -30,19 +30,19 @@ from tests.fakes import LEAST, content_folder  # noqa: E402 - the path above
 from tests.serving import free_port  # noqa: E402 - the path above
 
 
-async def view(address: str, tick: dict, number: int, seconds: float, every: float, found: list) -> None:
-    """Be one viewer: open the page, then poll as its timer does."""
+async def view(address: str, number: int, seconds: float, every: float, found: list) -> None:
+    """Be one viewer: open the page, then ask for news as its script does."""
     await asyncio.sleep(every * number / 50)
+    marks: dict[str, str] = {}
     async with httpx.AsyncClient(timeout=30) as client:
         await client.get(address)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            data = [None, None, None, "", "all", "turn", 1]
-            body = {"fn_index": tick["id"], "data": data[: len(tick["inputs"])], "session_hash": f"viewer{number}"}
             start = time.perf_counter()
             try:
-                answer = await client.post(f"{address}gradio_api/run/predict", json=body)
+                answer = await client.get(f"{address}live", params={"state": "all", "page": 1, **marks})
                 found.append((answer.status_code, time.perf_counter() - start, len(answer.content)))
+                marks |= {f"mark-{name}": part["mark"] for name, part in answer.json()["parts"].items()}
             except httpx.HTTPError as error:
                 found.append((str(error) or type(error).__name__, time.perf_counter() - start, 0))
             await asyncio.sleep(max(0.0, every - (time.perf_counter() - start)))
@@ -78,7 +78,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--viewers", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--every", type=float, default=4.0)
+    parser.add_argument("--every", type=float, default=3.0)
     parser.add_argument("--assets", type=int, default=2000)
     parser.add_argument("--batch", nargs="*", default=["wood_barrel", "mailbox"])
     parser.add_argument("--workers", type=int, default=2)
@@ -107,7 +107,6 @@ def serve(assets: int) -> tuple[subprocess.Popen[bytes], str, float]:
 
 def measure(asked: argparse.Namespace, page: subprocess.Popen[bytes], address: str) -> dict:
     """Let the viewers come, and give what they got and what it cost."""
-    ticks = [one for one in httpx.get(f"{address}config").json()["dependencies"] if one["targets"][0][1] == "tick"]
     alone = timed(asked.batch, asked.workers) if asked.batch else 0.0
     idle = cpu_seconds(page.pid)
     time.sleep(10)
@@ -117,7 +116,7 @@ def measure(asked: argparse.Namespace, page: subprocess.Popen[bytes], address: s
     before, begun = cpu_seconds(page.pid), time.monotonic()
 
     async def viewers() -> None:
-        calls = (view(address, ticks[0], n, asked.seconds, asked.every, found) for n in range(asked.viewers))
+        calls = (view(address, n, asked.seconds, asked.every, found) for n in range(asked.viewers))
         await asyncio.gather(*calls)
 
     asyncio.run(viewers())

@@ -40,6 +40,7 @@ from forge_batch.trial import judge
 from forge_batch.ui.markup import header_html, queue_html
 from forge_batch.ui.routes import routes
 from forge_batch.ui.site import Site
+from forge_batch.ui.views import Views
 from forge_batch.windows import Window
 from tests.device_api import DeviceApi
 from tests.fakes import LEAST, FakeExecutor, content_folder, picture
@@ -166,6 +167,19 @@ def button(address: str, text: str) -> int:
     return next(event["id"] for event in config["dependencies"] if event["targets"][0][0] == component)
 
 
+def test_a_viewer_is_sent_what_he_lacks(site: tuple[str, Path]) -> None:
+    """With the marks of what he has, a viewer gets little or nothing; nonsense in the question is answered all the same."""
+    first = httpx.get(f"{site[0]}live?asset=crate").json()["parts"]
+    assert set(first) == {"top", "queue", "words", "head", "now", "rest"}
+    marks = {f"mark-{name}": part["mark"] for name, part in first.items()}
+    again = httpx.get(f"{site[0]}live", params={"asset": "crate", **marks}).json()["parts"]
+    assert set(again) <= {"top"}  # its heartbeat grows older
+    for query in ("page=-1&sort=?&state=x", "page=999999999999999999999", f"text={HOSTILE}&asset=../../etc/passwd"):
+        answer = httpx.get(f"{site[0]}live?{query}")
+        assert answer.status_code == 200
+        assert "<script" not in answer.text
+
+
 def test_only_the_owner_acts(site: tuple[str, Path]) -> None:
     """A stranger's cancel is refused in words; the owner's becomes a record that says who and what, and shows."""
     address, content = site
@@ -173,7 +187,7 @@ def test_only_the_owner_acts(site: tuple[str, Path]) -> None:
 
     def cancel(session: str, token: str) -> str:
         query = f"?token={token}&asset=lamp"
-        seen = {"fn_index": load, "data": [None], "session_hash": session}
+        seen = {"fn_index": load, "data": [], "session_hash": session}
         assert httpx.post(f"{address}gradio_api/run/predict{query}", json=seen).status_code == 200
         body = {"fn_index": button(address, "Cancel"), "data": [None, None], "session_hash": session}
         return str(httpx.post(f"{address}gradio_api/run/predict", json=body).text)
@@ -242,7 +256,7 @@ def test_the_webhook_wakes_for_the_secret_alone(hub: HubServer, tmp_path: Path) 
     content = HubContent("me/game", options)
     hook = Webhook("me/game", "the secret of the webhook", content.own_commits, content.bell.set)
     site = Site(content, Survey(content, 1), PageOptions(token=TOKEN), FakeExecutor)
-    client = TestClient(Starlette(routes=routes(site, hook)))
+    client = TestClient(Starlette(routes=routes(site, Views(site), hook)))
     assert client.post("/webhooks/dataset", content=call()).status_code == 401
     assert not content.bell.is_set()
     answer = client.post("/webhooks/dataset", content=call(), headers={"X-Webhook-Secret": "the secret of the webhook"})

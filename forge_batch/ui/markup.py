@@ -137,3 +137,9 @@ def made(moment: float) -> str:
 def pager_text(page: Page) -> str:
     """Say which page of how many is shown."""
     return f"{page.found} asset{'s' * (page.found != 1)}, page {page.number} of {page.pages}"
+
+
+def part(name: str, html: str, **data: str) -> str:
+    """Wrap a part of the page that is kept up to date by its name; `data` becomes data attributes."""
+    more = "".join(f' data-{key}="{escape(value)}"' for key, value in data.items())
+    return f'<div data-part="{name}"{more}>{html}</div>'

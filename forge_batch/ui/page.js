@@ -1,7 +1,4 @@
-// Links to assets stay within the page and keep the address, and a refresh leaves the keyboard's focus where it was.
-let key = null;
-element.addEventListener('focusin', (event) => { key = event.target.closest('[data-key]')?.dataset.key ?? null; });
-document.addEventListener('focusin', (event) => { if (!element.contains(event.target)) key = null; });
+// Links to assets stay within the page and keep the address.
 element.addEventListener('click', (event) => {
   const link = event.target.closest('a[data-asset]');
   if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
@@ -10,8 +7,4 @@ element.addEventListener('click', (event) => {
   address.searchParams.set('asset', link.dataset.asset);
   window.history.pushState(null, '', address);
   trigger('click', { asset: link.dataset.asset });
-});
-watch('value', () => {
-  if (key && document.activeElement === document.body)
-    element.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
 });

@@ -20,6 +20,7 @@ from forge_batch.header_view import header
 from forge_batch.previews import Previews, picture
 from forge_batch.queue_view import STATES
 from forge_batch.ui.site import Site
+from forge_batch.ui.views import Views, wish_of
 
 PUBLISHED = re.compile(r"(export_[A-Za-z0-9_.-]{1,120}\.zip|report\.(html|json)|preview\.png)")
 BUILD = re.compile(r"build-(\d{8}T\d{6}Z)\.webp")
@@ -31,10 +32,11 @@ SAFE = {
 """What a served file may do in a browser: nothing."""
 
 
-def routes(site: Site, webhook: Webhook | None) -> list[Route]:
+def routes(site: Site, views: Views, webhook: Webhook | None) -> list[Route]:
     """Give the routes of a page, for Gradio's server to answer before its own."""
     return [
         Route("/healthz", _health(site)),
+        Route("/live", _live(views)),
         Route("/metrics", _metrics(site)),
         Route("/files/{asset}/{name}", _file(site)),
         Route(PATH, _webhook(webhook), methods=["POST"]),
@@ -56,6 +58,17 @@ def _health(site: Site) -> Callable[[Request], Response]:
         return JSONResponse(document, headers={"Cache-Control": "no-store"})
 
     return health
+
+
+def _live(views: Views) -> Callable[[Request], Response]:
+    def live(request: Request) -> Response:
+        query = request.query_params
+        page = query.get("page", "1")
+        wish = wish_of(query.get("text"), query.get("state"), query.get("sort"), int(page) if page.isdecimal() else 1)
+        marks = {name.removeprefix("mark-"): value for name, value in query.items() if name.startswith("mark-")}
+        return JSONResponse(views.live(wish, query.get("asset", ""), marks), headers={"Cache-Control": "no-store"})
+
+    return live
 
 
 def _metrics(site: Site) -> Callable[[Request], Response]:

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 
 from forge_batch.previews import SHOWN
 from forge_batch.queue_view import STATES
-from forge_batch.ui.views import EVERY, SORTS, Views
+from forge_batch.ui.markup import part
+from forge_batch.ui.views import EVERY, SORTS, Views, wish_of
 
 FOLDER = Path(__file__).parent
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 WORK: dict[str, Any] = {"concurrency_limit": 1, "api_visibility": "private"}
 
 
-def html_part(**more: Any) -> gr.HTML:
+def html_part(script: str = "", **more: Any) -> gr.HTML:
     """Make a part whose links to assets stay within the page."""
-    return gr.HTML(js_on_load=(FOLDER / "page.js").read_text(), elem_classes=["fb"], apply_default_css=False, **more)
+    return gr.HTML(js_on_load=(FOLDER / "page.js").read_text() + script, elem_classes=["fb"], apply_default_css=False, **more)
 
 
 def session_of(request: gr.Request) -> dict[str, Any]:
@@ -29,42 +31,41 @@ def session_of(request: gr.Request) -> dict[str, Any]:
     return found
 
 
-def fresh(seen: dict[str, Any], **values: str) -> list[Any]:
-    """Give each value that this viewer does not have yet, and `skip` for the others."""
-    marks = {name: hash(value) for name, value in values.items()}
-    result = [gr.skip() if seen.get(name) == marks[name] else value for name, value in values.items()]
-    seen.update(marks)
-    return result
-
-
-def queue_tab(views: Views, seen: gr.State) -> dict[str, Any]:
-    """Lay out the queue: filter, order, a page of rows."""
-    html, words, _ = views.queue("", EVERY, "turn", 1)
+def queue_tab(views: Views) -> gr.HTML:
+    """Lay out the queue: filter, order, a page of rows. Gives the rows."""
     with gr.Row(equal_height=True):
         text = gr.Textbox(label="Find", placeholder="name, kind, stage, reason", scale=3, min_width=160)
         state = gr.Dropdown([EVERY, *STATES], value=EVERY, label="State", min_width=130, filterable=False)
         sort = gr.Dropdown(list(SORTS), value="turn", label="Sorted by", min_width=130, filterable=False)
+    html, words, _ = queue_parts(views)
     table = html_part(value=html, elem_id="queue")
     number = gr.Number(1, visible=False, precision=0)
     with gr.Row(elem_classes=["fb-pager"]):
         before = gr.Button("Previous", size="sm", min_width=90)
         said = gr.HTML(words, elem_classes=["fb"], apply_default_css=False, min_width=120)
         after = gr.Button("Next", size="sm", min_width=90)
-    result = {"text": text, "state": state, "sort": sort, "number": number, "table": table, "words": said}
 
-    def show(step: int | None) -> Callable[..., list[Any]]:
-        def work(seen: dict[str, str], text: str, state: str, sort: str, number: float) -> list[Any]:
-            html, words, page = views.queue(text, state, sort, 1 if step is None else (number or 1) + step)
-            return [*fresh(seen, queue=html, words=words), page, seen]
+    def show(step: int | None) -> Callable[..., tuple[str, str, int]]:
+        def work(text: str, state: str, sort: str, number: float) -> tuple[str, str, int]:
+            return queue_parts(views, text, state, sort, 1 if step is None else (number or 1) + step)
 
         return work
 
-    inputs, outputs = [seen, text, state, sort, number], [table, said, number, seen]
+    inputs, outputs = [text, state, sort, number], [table, said, number]
     for one in (text, state, sort):
         one.change(show(None), inputs, outputs, trigger_mode="always_last", **QUIET)
     before.click(show(-1), inputs, outputs, **QUIET)
     after.click(show(1), inputs, outputs, **QUIET)
-    return result
+    return table
+
+
+def queue_parts(
+    views: Views, text: str = "", state: str = EVERY, sort: str = "turn", number: float = 1
+) -> tuple[str, str, int]:
+    """Write a page of the queue and the words about it, with what it takes to keep them up to date."""
+    html, words, page = views.queue(wish_of(text, state, sort, number))
+    wish = urlencode({"text": str(text or "")[:200], "state": str(state), "sort": str(sort), "page": page})
+    return part("queue", html, wish=wish), part("words", words), page
 
 
 def asset_tab(views: Views, token: gr.State, asset: gr.State) -> list[Any]:

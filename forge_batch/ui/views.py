@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,13 @@ MOST = 200
 T = TypeVar("T")
 
 
+def wish_of(text: object, state: object, sort: object, page: object) -> Wish:
+    """Read what a viewer wants to see; what makes no sense counts as nothing."""
+    number = int(page) if isinstance(page, int | float) and abs(page) < 1e6 else 1
+    states = frozenset({str(state)} & set(STATES))
+    return Wish(text[:200] if isinstance(text, str) else "", states, SORTS.get(str(sort), "turn"), number)
+
+
 @dataclass(frozen=True)
 class Views:
     """Be the answers of one site."""
@@ -54,17 +62,24 @@ class Views:
 
         return self._once(("top", int(now.timestamp())), write)
 
-    def queue(self, text: object, state: object, sort: object, page: object) -> tuple[str, str, int]:
+    def queue(self, wish: Wish) -> tuple[str, str, int]:
         """Write a page of the queue; with the words about which page it is, and its number."""
-        states = frozenset({str(state)} & set(STATES))
-        number = int(page) if isinstance(page, int | float) and abs(page) < 1e6 else 1
-        wish = Wish(text if isinstance(text, str) else "", states, SORTS.get(str(sort), "turn"), number)
 
         def write() -> tuple[str, str, int]:
             found = select(self.site.survey.rows, wish)
             return markup.queue_html(found, self.now()), markup.pager_text(found), found.number
 
         return self._once(wish, write)
+
+    def live(self, wish: Wish, name: str, marks: Mapping[str, str]) -> dict[str, Any]:
+        """Give those parts of the page whose marks differ from what a viewer has, and the version of the asset's package."""
+        table, words, _ = self.queue(wish)
+        parts = {"top": self.top(), "queue": table, "words": words}
+        if name:
+            parts |= dict(zip(("head", "now", "rest"), self.asset(name), strict=True))
+        marked = {part: (sha256(html.encode()).hexdigest()[:12], html) for part, html in parts.items()}
+        fresh = {part: {"mark": mark, "html": html} for part, (mark, html) in marked.items() if marks.get(part) != mark}
+        return {"parts": fresh, "package": self.package(name) if name else ""}
 
     def _once(self, key: Hashable, write: Callable[[], T]) -> T:
         """Write something once for all viewers, as long as the survey has seen nothing new."""
