@@ -33,7 +33,7 @@ LARGEST = 1024
 KEPT = 60
 """Packages whose pictures are kept."""
 EDGE = 640
-_turn = threading.Lock()
+_turn, _small = threading.Lock(), threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -142,11 +142,12 @@ def picture(home: Path, source: Path, edge: int) -> Path:
     status = source.stat()
     mark = f"{source} {status.st_size} {status.st_mtime_ns} {edge}"
     path = home / FOLDER / "small" / f"{hashlib.sha256(mark.encode()).hexdigest()[:24]}.webp"
-    if not path.is_file():
-        try:
-            replace_file(path, thumbnail(source.read_bytes(), edge))
-        except (ForgeError, ValueError, SyntaxError) as error:
-            raise OSError(f"{source.name} cannot be shown ({error})") from error
+    with _small:  # several viewers ask for the same picture at once
+        if not path.is_file():
+            try:
+                replace_file(path, thumbnail(source.read_bytes(), edge))
+            except (ForgeError, ValueError, SyntaxError) as error:
+                raise OSError(f"{source.name} cannot be shown ({error})") from error
     return path
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,6 +167,15 @@ def button(address: str, text: str) -> int:
     config = httpx.get(f"{address}config").json()
     component = next(one["id"] for one in config["components"] if one["props"].get("value") == text and one["type"] == "button")
     return next(event["id"] for event in config["dependencies"] if event["targets"][0][0] == component)
+
+
+def test_many_ask_for_one_picture_at_once(site: tuple[str, Path]) -> None:
+    """A picture that has to be made first is given whole to everybody who asks in the meantime."""
+    shutil.rmtree(site[1] / "work" / "page" / "small", ignore_errors=True)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: httpx.get(f"{site[0]}files/crate/thumbnail.webp"), range(16)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
 
 
 def test_a_viewer_is_sent_what_he_lacks(site: tuple[str, Path]) -> None:

@@ -27,6 +27,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 HOSTILE = '<script>window.hurt=1</script><img src=x onerror="window.hurt=1">'
 WAIT = 30_000
 """Milliseconds that anything may take on a busy machine."""
+expect.set_options(timeout=WAIT)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     (content / "manifests" / "long.yaml").write_text(f"forge: 1\nasset: {'a' * 1_000_000}\nplace: {{height_cm: 60}}\n")
     with page(content, "--runner", "--fail", "lamp") as address:
         end = time.monotonic() + 60
-        while httpx.get(f"{address}healthz").json()["queue"]["done"] != 1:
+        while [httpx.get(f"{address}healthz").json()["queue"][state] for state in ("done", "failed")] != [1, 3]:
             assert time.monotonic() < end
             time.sleep(0.2)
         yield address, content
@@ -68,13 +69,13 @@ def test_a_run_is_watched_without_reload(browser: Browser, tmp_path: Path) -> No
     with page(content, "--runner", "--seconds", "0.2") as address:
         view = shown(browser, address, DESKTOP)
         view.evaluate("window.same = true")
-        expect(view.locator("[data-row=lamp]")).to_contain_text("queued", timeout=WAIT)
-        expect(view.locator("[data-row=crate]")).to_contain_text("working", timeout=WAIT)
-        expect(view.locator(".fb-doing")).to_contain_text("Works on crate", timeout=WAIT)
-        expect(view.locator("[data-row=crate]")).to_contain_text("of 19", timeout=WAIT)
+        expect(view.locator("[data-row=lamp]")).to_contain_text("queued")
+        expect(view.locator("[data-row=crate]")).to_contain_text("working")
+        expect(view.locator(".fb-doing")).to_contain_text("Works on crate")
+        expect(view.locator("[data-row=crate]")).to_contain_text("of 19")
         for name in ("crate", "hat", "lamp"):
             expect(view.locator(f"[data-row={name}]")).to_contain_text("done", timeout=60_000)
-        expect(view.locator(".fb-doing")).to_contain_text("Idle", timeout=WAIT)
+        expect(view.locator(".fb-doing")).to_contain_text("Idle")
         assert view.evaluate("window.same") is True
         view.context.close()
 
@@ -169,9 +170,9 @@ def test_a_dead_runner_is_told_of(browser: Browser, tmp_path: Path) -> None:
     with page(content) as address:
         view = shown(browser, address, DESKTOP)
         with page(content, "--no-page", "--seconds", "2", "--beat", "1"):
-            expect(view.locator(".fb-doing")).to_contain_text("Works on crate", timeout=WAIT)
+            expect(view.locator(".fb-doing")).to_contain_text("Works on crate")
         killed = time.monotonic()
-        expect(view.locator(".fb-doing")).to_contain_text("The runner died", timeout=WAIT)
+        expect(view.locator(".fb-doing")).to_contain_text("The runner died")
         assert time.monotonic() - killed < 2 * 1 + 2 * 3 + 3
         expect(view.locator("[data-row=crate]")).to_contain_text("queued")
         view.context.close()
@@ -242,11 +243,11 @@ def test_a_manifest_is_tried(browser: Browser, site: tuple[str, Path], tmp_path:
     view.get_by_label("Manifest").fill("forge: 1\nplace: {heigth_cm: 60}\n")
     view.get_by_role("button", name="Validate and price").click()
     said = view.locator("#said textarea")
-    expect(said).to_have_value(re.compile("did you mean"), timeout=WAIT)
+    expect(said).to_have_value(re.compile("did you mean"))
     view.locator("#pictures input[type=file]").set_input_files(picture(tmp_path / "front.png"))
     view.get_by_label("Manifest").fill(LEAST)
     expect(view.locator("#pictures")).to_contain_text("front")
     view.get_by_role("button", name="Validate and price").click()
-    expect(said).to_have_value(re.compile("1 manifest: "), timeout=WAIT)
+    expect(said).to_have_value(re.compile("1 manifest: "))
     assert sorted(path.name for path in (site[1] / "manifests").iterdir()) == before
     view.context.close()

@@ -24,7 +24,7 @@ class ContentRepo(Protocol):
 
     @property
     def name(self) -> str:
-        """What people call it: a folder, or hf://datasets/OWNER/NAME."""
+        """What people call it: the folder's name, or hf://datasets/OWNER/NAME. Strangers see it too."""
         ...
 
     @property

@@ -127,7 +127,7 @@ class LocalContent(Disk):
 
     @property
     def name(self) -> str:
-        return str(self.root)
+        return self.root.name
 
     @property
     def revision(self) -> str:

@@ -28,6 +28,6 @@ const look = async () => {
   }
 };
 const quietly = () => look().catch(() => undefined); // a server that is away is asked again
-window.setTimeout(quietly, 100); // what came with the page is as old as the server
+for (const soon of [50, 300, 1000]) window.setTimeout(quietly, soon); // until every part is in its place
 window.setInterval(quietly, EVERY);
 document.addEventListener('visibilitychange', quietly);

@@ -30,6 +30,8 @@ from forge_batch.ui.tabs import (
 )
 from forge_batch.ui.views import Views
 
+WAITS = '<p class="fb-empty">Looking at the queue.</p>'
+"""What stands in a part until the first news: the page itself is made once, and knows nothing that is true later."""
 TICK = 3.0
 """Seconds between two looks of a viewer; a tab that nobody sees does not look."""
 LARGEST = "24mb"
@@ -44,7 +46,7 @@ def build_page(site: Site, views: Views, settings: Settings) -> gr.Blocks:
         token, asset = gr.State(""), gr.State("")
         if settings.page.login:
             gr.LoginButton(size="sm")
-        top = html_part(live, value=part("top", views.top()))
+        top = html_part(live, value=part("top", WAITS))
         with gr.Tabs(selected="queue") as tabs:
             with gr.Tab("Queue", id="queue"):
                 queue = queue_tab(views)

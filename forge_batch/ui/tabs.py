@@ -37,12 +37,12 @@ def queue_tab(views: Views) -> gr.HTML:
         text = gr.Textbox(label="Find", placeholder="name, kind, stage, reason", scale=3, min_width=160)
         state = gr.Dropdown([EVERY, *STATES], value=EVERY, label="State", min_width=130, filterable=False)
         sort = gr.Dropdown(list(SORTS), value="turn", label="Sorted by", min_width=130, filterable=False)
-    html, words, _ = queue_parts(views)
-    table = html_part(value=html, elem_id="queue")
+    first = urlencode({"state": EVERY, "sort": "turn", "page": 1})
+    table = html_part(value=part("queue", "", wish=first), elem_id="queue")
     number = gr.Number(1, visible=False, precision=0)
     with gr.Row(elem_classes=["fb-pager"]):
         before = gr.Button("Previous", size="sm", min_width=90)
-        said = gr.HTML(words, elem_classes=["fb"], apply_default_css=False, min_width=120)
+        said = gr.HTML(part("words", ""), elem_classes=["fb"], apply_default_css=False, min_width=120)
         after = gr.Button("Next", size="sm", min_width=90)
 
     def show(step: int | None) -> Callable[..., tuple[str, str, int]]:
@@ -131,6 +131,13 @@ def _try_gpu(views: Views) -> Callable[..., str]:
     return work
 
 
+def _machine(views: Views) -> Callable[..., str]:
+    def work(token: str, request: gr.Request) -> str:
+        return views.machine(token, session_of(request))
+
+    return work
+
+
 def history_tab(views: Views, tab: gr.Tab) -> gr.HTML:
     """Lay out finished assets, and two builds of one side by side."""
     cards = html_part(elem_id="history")
@@ -188,7 +195,8 @@ def presets_tab(views: Views) -> None:
 
 
 def machine_tab(views: Views, token: gr.State) -> Any:
-    """Lay out what the owner may do with the runner and the machine; everybody sees what `doctor` finds."""
+    """Lay out what the owner may do with the runner and the machine."""
+    gr.Markdown("The owner runs, pauses and looks at the machine here.", elem_classes=["fb-note"])
     with gr.Column(visible=False) as owner:
         with gr.Row():
             buttons = [gr.Button(word, size="sm", min_width=90) for word in ("Run now", "Pause", "Resume", "Try the GPU")]
@@ -196,7 +204,7 @@ def machine_tab(views: Views, token: gr.State) -> Any:
         for word, button in zip(("run", "pause", "resume"), buttons, strict=False):
             button.click(_act(views, word), token, said, **QUIET)
         buttons[-1].click(_try_gpu(views), token, said, **WORK)
-    look = gr.Button("Look at the machine", size="sm")
-    found = gr.HTML(elem_classes=["fb"], apply_default_css=False)
-    look.click(views.machine, None, found, **WORK)
+        look = gr.Button("Look at the machine", size="sm")
+        found = gr.HTML(elem_classes=["fb"], apply_default_css=False)
+        look.click(_machine(views), token, found, **WORK)
     return owner

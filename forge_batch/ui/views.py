@@ -216,8 +216,10 @@ class Views:
         except (ForgeError, ValueError) as error:
             return str(error)
 
-    def machine(self) -> str:
-        """Write what `doctor` finds."""
+    def machine(self, token: object, session: dict[str, Any]) -> str:
+        """Write what `doctor` finds; it names folders of the machine, so it is for the owner."""
+        if not self.site.owner(token, session):
+            return '<p class="fb-empty">Only the owner may look at the machine.</p>'
         return asset_markup.checks_html(diagnose(self.site.content.root, online=False))
 
     def try_gpu(self, token: object, session: dict[str, Any]) -> str:
