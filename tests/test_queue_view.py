@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from forge_batch.control import Control, asked
 from forge_batch.header_view import bar, burn_down, header
 from forge_batch.live import Doing, Live
-from forge_batch.queue_view import PAGE, STATES, Facts, Queue, Wish, counts, rows, select
+from forge_batch.queue_view import STATES, Facts, Queue, Wish, counts, rows, select
 from forge_batch.quota import DAY, PROFILES, LedgerEntry, charges, remaining
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -126,7 +126,7 @@ def test_a_page_holds_what_matches() -> None:
     assert [row.asset for row in select(found, Wish("hole lamp")).rows] == ["lamp"]
     assert select(found, Wish(states=frozenset({"failed"}))).found == 1
     last = select(found, Wish("crate", page=99))
-    assert (last.number, last.pages, last.found, len(last.rows)) == (3, 3, 100, 100 - 2 * PAGE)
+    assert (last.number, last.pages, last.found, len(last.rows)) == (4, 4, 100, 10)
     assert select(found, Wish(sort="name", page=1)).rows[0].asset == "crate_000"
     assert counts(found) == {**dict.fromkeys(STATES, 0), "queued": 100, "failed": 1}
 
