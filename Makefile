@@ -1,5 +1,6 @@
 # make run    set up, then make a package of every manifest of this checkout
 # make test   set up, then run every test
+# make page   set up, then serve the queue page and run what is not made yet
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
@@ -8,10 +9,13 @@ SYSTEM := libgl1 libopengl0
 MODELS := .cache/models/rembg
 export U2NET_HOME ?= $(CURDIR)/$(MODELS)
 
-.PHONY: run test lint locks clean system
+.PHONY: run page test lint locks clean system
 
 run: .venv/run .cache/models/.done system
 	$(BIN)/forge-batch run
+
+page: .venv/page .cache/models/.done system
+	$(BIN)/forge-batch page $(ARGS)
 
 test: .venv/dev .cache/models/.done system
 	$(BIN)/python -m pytest $(ARGS)
@@ -32,6 +36,10 @@ lint: .venv/dev
 .venv/run: .venv/build requirements/run.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/page: .venv/run requirements/page.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/page.txt
 	@touch $@
 
 .venv/dev: .venv/run requirements/dev.txt
@@ -55,6 +63,8 @@ locks: .venv/build
 	$(LOCK) requirements/build.in -o requirements/build.txt
 	$(LOCK) --no-deps requirements/models.in -o requirements/models.txt
 	$(LOCK) pyproject.toml --extra matting --extra hub -o requirements/run.txt
+	$(LOCK) pyproject.toml --extra matting --extra hub --extra page -o requirements/page.txt
+	$(BIN)/python requirements/space.py > requirements.txt
 	$(LOCK) pyproject.toml --extra matting --extra hub --group dev -o requirements/dev.txt
 	$(LOCK) --no-deps -c requirements/dev.txt requirements/learned.in -o requirements/learned.txt
 

@@ -12,6 +12,7 @@ from forge_batch.commands.batch import add_batch_commands
 from forge_batch.commands.contract import BUG, FAILED, FINE, INTERRUPTED, Command, complain
 from forge_batch.commands.machine import add_machine_commands
 from forge_batch.commands.packages import add_package_commands
+from forge_batch.commands.page import add_page_commands
 from forge_batch.errors import ForgeError
 
 EXAMPLES = """examples:
@@ -22,6 +23,7 @@ EXAMPLES = """examples:
   forge-batch run                     make every package that is not made yet
   forge-batch run --asset teddy_bear  only this one
   forge-batch status                  how does every asset stand?
+  forge-batch page                    the same in a browser, while it works
   forge-batch check exports/teddy_bear/export_TeddyBear_UE5.zip
 
 exit codes: 0 fine, 1 a manifest or an asset failed, 2 wrong usage, 3 a bug, 130 interrupted"""
@@ -69,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(command=command)
         return one
 
-    for group in (add_batch_commands, add_author_commands, add_package_commands, add_machine_commands):
+    for group in (add_batch_commands, add_page_commands, add_author_commands, add_package_commands, add_machine_commands):
         group(add)
     return top
 

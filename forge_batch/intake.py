@@ -24,6 +24,11 @@ class Order:
     manifest: Manifest
     images: Mapping[str, InputImage]
     retry_seeds: int = 0
+    priority: int = 50
+
+    def with_priority(self, instead: Mapping[str, int]) -> Order:
+        """Give the order with another priority than the manifest's, if there is one by its name."""
+        return replace(self, priority=instead.get(self.manifest.asset, self.priority))
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def _look_at(manifests: Sequence[Manifest], root: Path, *, whole: bool) -> tuple
         problems += density_advice(manifest.resolved(), result.extents, manifest.place_of)
         if not any(problem.severity == "error" for problem in result.problems):
             images = {name: InputImage(path, result.hashes[name]) for name, path in manifest.files.items()}
-            orders.append(Order(manifest, images, seeds))
+            orders.append(Order(manifest, images, seeds, manifest.priority))
     return orders, problems
 
 

@@ -108,6 +108,11 @@ def _seconds_json(seconds: Seconds) -> dict[str, float]:
 
 def print_priced(price: Price, problems: Sequence[Problem], form: Format, root: Path, manifests: int) -> None:
     """Print problems in any of the forms of `problem_text`, and the price of what is sound behind them."""
+    sys.stdout.write(priced_text(price, problems, form, root, manifests) + "\n")
+
+
+def priced_text(price: Price, problems: Sequence[Problem], form: Format, root: Path, manifests: int) -> str:
+    """Write what `print_priced` prints."""
     said = all_problems(problems, form, root, manifests)
     if form == "json":
         said = json.dumps({**json.loads(said), "price": price_json(price)}, indent=2, ensure_ascii=False)
@@ -115,7 +120,7 @@ def print_priced(price: Price, problems: Sequence[Problem], form: Format, root: 
         said = "\n".join([said, *(_notice(asset, price) for asset in price.assets)]).strip()
     else:
         said = f"{said}\n\n{price_text(price)}"
-    sys.stdout.write(said + "\n")
+    return said
 
 
 def _notice(asset: AssetPrice, price: Price) -> str:

@@ -149,13 +149,13 @@ def remaining(
     """
     if allowance.seconds is None:
         return Remaining(None, None, "ledger", None)
-    charges = _charges(entries)
+    found = charges(entries)
     if reading is not None:
-        unseen = sum(charge.seconds for charge in charges if charge.ends > reading.at)
+        unseen = sum(charge.seconds for charge in found if charge.ends > reading.at)
         left = reading.current - unseen + max(0, allow_paid_seconds - reading.paid)
         return Remaining(max(0, math.floor(left)), reading.resets_at, "platform", reading.base + allow_paid_seconds)
-    start = _period_start(allowance, charges, now)
-    spent = sum(charge.seconds for charge in charges if start is not None and charge.at >= start)
+    start = period_start(allowance, found, now)
+    spent = sum(charge.seconds for charge in found if start is not None and charge.at >= start)
     whole = allowance.seconds + allow_paid_seconds
     resets_at = start + DAY if start is not None and spent and allowance.reset != "never" else None
     return Remaining(max(0, math.floor(whole - spent)), resets_at, "ledger", whole)
@@ -180,9 +180,10 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class _Charge:
-    """What one window costs: its reserve until it is settled, what it took thereafter."""
+class Charge:
+    """Be what one window costs: its reserve until it is settled, what it took thereafter."""
 
+    window: str
     at: datetime
     seconds: float
     settled_at: datetime | None = None
@@ -193,25 +194,25 @@ class _Charge:
         return self.settled_at or self.at + timedelta(seconds=self.seconds + 300)
 
 
-def _charges(entries: Iterable[LedgerEntry]) -> list[_Charge]:
+def charges(entries: Iterable[LedgerEntry]) -> list[Charge]:
     """Give what each window costs, in the order in which they were reserved; settling twice counts the dearer."""
-    charges: dict[str, _Charge] = {}
+    found: dict[str, Charge] = {}
     for entry in entries:
-        known = charges.get(entry.window)
+        known = found.get(entry.window)
         if known is None:
-            charges[entry.window] = _Charge(entry.at, entry.seconds, entry.at if entry.kind == "settle" else None)
+            found[entry.window] = Charge(entry.window, entry.at, entry.seconds, entry.at if entry.kind == "settle" else None)
         elif entry.kind == "settle":
             seconds = max(known.seconds, entry.seconds) if known.settled_at else entry.seconds
-            charges[entry.window] = replace(known, seconds=seconds, settled_at=entry.at)
-    return sorted(charges.values(), key=lambda charge: charge.at)
+            found[entry.window] = replace(known, seconds=seconds, settled_at=entry.at)
+    return sorted(found.values(), key=lambda charge: charge.at)
 
 
-def _period_start(allowance: Allowance, charges: Sequence[_Charge], now: datetime) -> datetime | None:
+def period_start(allowance: Allowance, found: Sequence[Charge], now: datetime) -> datetime | None:
     """Say when the period of `now` began; None while none is open."""
     if allowance.reset == "midnight":
         return now.replace(hour=0, minute=0, second=0, microsecond=0)
     start: datetime | None = None
-    for charge in charges:
+    for charge in found:
         if start is None or (allowance.reset == "first_use" and charge.at >= start + DAY):
             start = charge.at
     return None if start is not None and allowance.reset == "first_use" and now >= start + DAY else start

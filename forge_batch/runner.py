@@ -14,6 +14,7 @@ from typing import Protocol
 
 from forge_batch.artifacts import MANIFEST, PREVIEW
 from forge_batch.content.contract import ContentRepo
+from forge_batch.control import load_control
 from forge_batch.errors import ContentError, Problem
 from forge_batch.estimate import Estimator
 from forge_batch.executors.contract import Chain, Event, Executor, Finished, TaskSpec, WindowEdge
@@ -113,8 +114,13 @@ def _next_attempt(content: ContentRepo, entry: Standing) -> Standing | None:
 
 
 def _plan_all(content: ContentRepo, asset: str | None, retry: bool) -> tuple[Intake, dict[str, Standing]]:
-    intake = take_in(content.root, asset)
-    return intake, {order.manifest.asset: look_up(content, order, retry) for order in intake.orders}
+    """Plan what is asked for, in the order and with the exceptions that the owner wants; see control.py."""
+    intake, control = take_in(content.root, asset), load_control(content.home)
+    orders = [order.with_priority(control.priorities) for order in intake.orders]
+    orders.sort(key=lambda order: -order.priority)
+    wanted = [order for order in orders if asset is not None or order.manifest.asset not in control.held]
+    again = {order.manifest.asset for order in wanted if retry or order.manifest.asset in control.retry}
+    return intake, {order.manifest.asset: look_up(content, order, order.manifest.asset in again) for order in wanted}
 
 
 def _work(batch: Mapping[str, Standing]) -> tuple[list[str], frozenset[str]]:
@@ -155,8 +161,8 @@ def _chain(content: ContentRepo, entry: Standing, estimator: Estimator, now: dat
     pending = entry.plan.pending
     content.write(f"work/{entry.plan.manifest_key}/{MANIFEST.filename}", as_yaml(entry.order.manifest.made_from()).encode())
     entry.job = replace(entry.job, since=entry.job.since or now.isoformat())
-    since, wish = datetime.fromisoformat(entry.job.since), entry.order.manifest
-    gpu = GpuPlan.of(entry.plan, estimator, since, wish.priority, wish.deadline)
+    since, order = datetime.fromisoformat(entry.job.since), entry.order
+    gpu = GpuPlan.of(entry.plan, estimator, since, order.priority, order.manifest.deadline)
     work = content.task_folder(pending[0].key).parent
     specs = [TaskSpec.of(task, entry.plan, work, estimator.of(task)) for task in pending]
     return Chain(entry.plan.asset, tuple(specs), entry.plan.cost.cpu, gpu)

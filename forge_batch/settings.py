@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forge_batch.content.hub_options import HubOptions
 from forge_batch.errors import ForgeError
-from forge_batch.executors.choose import Access
+from forge_batch.executors.choose import EXECUTORS, Access
 
 BYTES_PER_WORKER = 2 << 30
 
@@ -17,6 +17,27 @@ class SettingsError(ForgeError):
     """Ask for another value of an environment variable."""
 
     code = "settings"
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """Say how the queue page is served.
+
+    Attributes:
+        content: The content folder or dataset repo that a Space shows (FORGE_CONTENT).
+        executor: Where a Space's runner works (FORGE_EXECUTOR).
+        read_only: Whether the page shows only, without a runner of its own and without actions (FORGE_READ_ONLY).
+        token: What tells the owner from others where nobody can log in (FORGE_PAGE_TOKEN); made up if empty.
+        owner: Account that owns the Space (SPACE_AUTHOR_NAME); empty where this is no Space.
+        login: Whether visitors can log in with Hugging Face (OAUTH_CLIENT_ID is set by the platform).
+    """
+
+    content: str = "."
+    executor: str = "local"
+    read_only: bool = False
+    token: str = field(default="", repr=False)
+    owner: str = ""
+    login: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,16 +51,35 @@ class Settings:
             FORGE_HEARTBEAT_SECONDS, FORGE_CACHE_GB, FORGE_POLL_SECONDS, FORGE_WEBHOOK_PORT, FORGE_WEBHOOK_SECRET).
             HF_ENDPOINT, HF_TOKEN and HF_HOME are read by huggingface_hub itself.
         access: How to reach executors elsewhere (FORGE_SPACE, FORGE_SECRET, HF_TOKEN, HF_ENDPOINT, FORGE_CLUSTER).
+        page: How the queue page is served.
     """
 
     workers: int
     hub: HubOptions
     access: Access
+    page: PageOptions
 
 
 def load() -> Settings:
     """Read the environment; SettingsError names the variable, what it holds and what it may hold."""
-    return Settings(_workers(os.environ.get("FORGE_WORKERS", "")), _hub(), _access())
+    return Settings(_workers(os.environ.get("FORGE_WORKERS", "")), _hub(), _access(), _page())
+
+
+def _page() -> PageOptions:
+    executor = os.environ.get("FORGE_EXECUTOR", "") or PageOptions.executor
+    if executor not in EXECUTORS:
+        raise SettingsError(f"FORGE_EXECUTOR is {executor[:40]!r}", f"write one of {', '.join(EXECUTORS)}, or leave it unset")
+    token = os.environ.get("FORGE_PAGE_TOKEN", "")
+    if token and len(token) < 16:
+        raise SettingsError("FORGE_PAGE_TOKEN has less than 16 characters", "write a long random one, or leave it unset")
+    return PageOptions(
+        content=os.environ.get("FORGE_CONTENT", "") or PageOptions.content,
+        executor=executor,
+        read_only=os.environ.get("FORGE_READ_ONLY", "") not in {"", "0"},
+        token=token,
+        owner=os.environ.get("SPACE_AUTHOR_NAME", "") if os.environ.get("SPACE_ID") else "",
+        login=bool(os.environ.get("OAUTH_CLIENT_ID")),
+    )
 
 
 def _access() -> Access:

@@ -54,7 +54,7 @@ def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_first_commands_are_run_and_test() -> None:
-    """The README's first two commands are `make run` and `make test`."""
+    """The README's first commands are `make run` and `make test`, and the page comes next."""
     block = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
     assert block
-    assert [line.split("#")[0].strip() for line in block[1].splitlines()] == ["make run", "make test"]
+    assert [line.split("#")[0].strip() for line in block[1].splitlines()] == ["make run", "make test", "make page"]

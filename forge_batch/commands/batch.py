@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forge_batch.commands.contract import FAILED, FINE, Add, complain, content_option, json_option, opened, print_json, root_of
-from forge_batch.errors import ForgeError
 
 if TYPE_CHECKING:
     from forge_batch.content.contract import ContentRepo
@@ -52,20 +51,26 @@ def add_batch_commands(add: Add) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    import threading
+
     from forge_batch import settings
+    from forge_batch.builds import Builds
     from forge_batch.executors.choose import choose_executor
+    from forge_batch.keep_running import keep_running, run_once
+    from forge_batch.live import LiveFile, Several
     from forge_batch.project import load_project
-    from forge_batch.runner import run
     from forge_batch.terminal import Terminal
 
     content, found = opened(options), settings.load()
-    workers = found.workers
+    workers, nudge = found.workers, threading.Event()
+    live = LiveFile(content.home, nudge.set)
 
     def once() -> int:
         terminal = Terminal(workers)
         try:
             executor = choose_executor(options.executor, workers, content.home, load_project(content.root), found.access)
-            report = run(content, executor, terminal, asset=options.asset, retry=options.retry)
+            told = Several(terminal, Builds(content), live)
+            report = run_once(content, executor, told, live, asset=options.asset, retry=options.retry)
         finally:
             terminal.close()
         if options.json:
@@ -77,13 +82,12 @@ def _run(options: argparse.Namespace) -> int:
             complain(f"nothing to do: {count} {'asset is' if count == 1 else 'assets are'} up to date")
         return FINE if report.ok else FAILED
 
-    if not options.watch:
-        return once()
-    for _ in content.changes():
-        try:
-            once()
-        except ForgeError as error:  # the next change, or the next look, is another try
-            complain(str(error))
+    try:
+        if not options.watch:
+            return once()
+        keep_running(content, once, live, complain, nudge)
+    finally:
+        live.leave()
     return FINE
 
 
@@ -143,6 +147,7 @@ def _status(options: argparse.Namespace) -> int:
 
     from forge_batch import settings
     from forge_batch.dry_run import machinery
+    from forge_batch.errors import ForgeError
     from forge_batch.plan_text import machinery_json, machinery_text, status_text
     from forge_batch.standing import standing
 

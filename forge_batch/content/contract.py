@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,6 +21,16 @@ class ContentRepo(Protocol):
     """A local folder with what users own (inbox/, manifests/, presets/, forge.yaml) as of the last sync."""
     home: Path
     """A local folder with what the runner owns (state/, exports/, work/); the same as `root` where content is a folder."""
+
+    @property
+    def name(self) -> str:
+        """What people call it: the folder's name, or hf://datasets/OWNER/NAME. Strangers see it too."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """Say which version of what users own lies in `root`: a commit, or a digest of a folder."""
+        ...
 
     def sync(self) -> None:
         """Bring `root` and the jobs up to date."""
@@ -61,8 +72,8 @@ class ContentRepo(Protocol):
         """Take back what was written for an asset and is not committed yet."""
         ...
 
-    def changes(self) -> Iterator[None]:
-        """Yield once at once, then whenever what users own has changed. Ends never."""
+    def changes(self, nudge: threading.Event | None = None) -> Iterator[None]:
+        """Yield once at once, then whenever what users own has changed, or whenever `nudge` is set. Ends never."""
         ...
 
     def load_job(self, asset: str) -> Job:
@@ -81,6 +92,14 @@ class ContentRepo(Protocol):
 
     def write(self, path: str, data: bytes) -> None:
         """Write a runner-owned file, path relative to the root."""
+        ...
+
+    def record(self, path: str, data: bytes, title: str) -> None:
+        """Write a file below state/ and hand it over at once, whether a runner is at work or not."""
+        ...
+
+    def bring(self, path: str) -> None:
+        """Bring what was published at a path below exports/, a file or a folder, to this machine, if it exists."""
         ...
 
     def publish(self, asset: str, files: Mapping[str, Path]) -> None:

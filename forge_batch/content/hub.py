@@ -51,6 +51,7 @@ class HubContent(WorkingCopy):
         super().__init__(repo, options)
         self.runner = options.runner or _own_name(self.home)
         self.own_commits: deque[str] = deque(maxlen=1000)
+        self.bell = threading.Event()  # rung by whoever receives the webhook
         self._now, self._sleep = now, sleep
         self._outbox = Outbox(self.home, self._uncommitted)
         self._nonce = ""
@@ -284,10 +285,10 @@ class HubContent(WorkingCopy):
         """Wait before the next try, a random time so that two runners do not meet again."""
         self._sleep(secrets.randbelow(1000) / 1000 * min(2.0**race * self.options.patience.first, 30.0))
 
-    def changes(self) -> Iterator[None]:
+    def changes(self, nudge: threading.Event | None = None) -> Iterator[None]:
         from forge_batch.content.hub_watch import changes
 
-        return changes(self)
+        return changes(self, self.bell, nudge)
 
 
 def _own_name(home: Path) -> str:

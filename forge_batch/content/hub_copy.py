@@ -12,12 +12,12 @@ from pathlib import Path
 
 from forge_batch.content import lease as leases
 from forge_batch.content.hub_client import HubClient
-from forge_batch.content.hub_errors import VanishedError
+from forge_batch.content.hub_errors import ConflictError, VanishedError
 from forge_batch.content.hub_options import HubOptions
 from forge_batch.content.hub_place import place_state, place_task, place_user_files
 from forge_batch.content.lease import Lease
 from forge_batch.content.local import RECORD, Disk, replace_file
-from forge_batch.content.repo_tree import Tree
+from forge_batch.content.repo_tree import Entry, Tree, git_blob
 from forge_batch.errors import ContentError
 from forge_batch.jobs import Job, TaskRecord
 
@@ -50,6 +50,10 @@ class WorkingCopy(Disk):
     @property
     def name(self) -> str:
         return f"hf://datasets/{self.repo}"
+
+    @property
+    def revision(self) -> str:
+        return self._tree.sha
 
     def sync(self) -> None:
         """Bring `root` and the jobs to the newest commit; one request if nothing has changed."""
@@ -166,6 +170,28 @@ class WorkingCopy(Disk):
         sha = self.client.commit(self._tree.sha, title, uuid.uuid4().hex, list(adds.values()), gone=gone)
         words = [*(f"pushed  {path}" for path in new), *(f"removed {path}" for path in gone)]
         return [*words, f"commit  {self.name}/{sha}"]
+
+    def bring(self, path: str) -> None:
+        with self._turn:
+            wanted = {name: one for name, one in self._tree.below("exports") if f"{name}/".startswith(f"{path}/")}
+            missing = {name: one for name, one in wanted.items() if not (self.home / name).is_file()}
+            with contextlib.suppress(VanishedError):  # the next look has a newer list
+                for name, source in self.client.download(self._tree.sha, missing).items():
+                    replace_file(self.home / name, source.read_bytes())
+
+    def record(self, path: str, data: bytes, title: str) -> None:
+        with self._turn:
+            replace_file(self.home / path, data)
+            for _ in range(RACES):
+                try:
+                    sha = self.client.commit(self._tree.sha, f"[forge] {title}", uuid.uuid4().hex, files={path: data})
+                except ConflictError:
+                    self._look_again()
+                    continue
+                self._tree = self._tree.after(sha, {path: Entry(len(data), git_blob(data))}, ())
+                self._save_tree()
+                return
+            raise self._too_fast()
 
     def _too_fast(self) -> ContentError:
         return ContentError(f"{self.name} changes faster than it can be read", "nothing is lost; run again later")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,8 +125,24 @@ class LocalContent(Disk):
         if not (self.root / "manifests").is_dir():
             raise ContentError(f"{root} has no manifests/ folder", "make one with: forge-batch init DIR")
 
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def revision(self) -> str:
+        from forge_batch.content.watch import signature
+
+        return hashlib.sha256(repr(sorted(signature(self.root).items())).encode()).hexdigest()
+
     def sync(self) -> None:
         """Do nothing: the folder itself is the truth."""
+
+    def bring(self, path: str) -> None:
+        """Do nothing: what was published lies here."""
+
+    def record(self, path: str, data: bytes, title: str) -> None:  # noqa: ARG002 - as the protocol has it
+        self.write(path, data)
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
         return self.only_process()
@@ -147,10 +165,10 @@ class LocalContent(Disk):
     def withdraw(self, asset: str) -> None:
         """Do nothing: `commit` never refuses."""
 
-    def changes(self) -> Iterator[None]:
+    def changes(self, nudge: threading.Event | None = None) -> Iterator[None]:
         from forge_batch.content.watch import changes
 
-        return changes(self.root)
+        return changes(self.root, nudge=nudge)
 
 
 def as_bytes(job: Job) -> bytes:

@@ -14,6 +14,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 SETTLE = 1.0  # seconds without a change before a copy in progress counts as finished
+GLANCE = 0.5  # seconds between two looks at a nudge
 STALLED = 30.0  # seconds after which a file that is open for writing and does not grow is read all the same
 FOLDERS = ("inbox", "manifests", "presets")
 FILES = ("forge.yaml",)
@@ -22,8 +23,8 @@ Signature = dict[str, tuple[int, int]]
 """Size and time of each file that counts, by path."""
 
 
-def changes(root: Path, settle: float = SETTLE) -> Iterator[None]:
-    """Yield once at once, then after every change of what users own has settled. Ends never.
+def changes(root: Path, settle: float = SETTLE, nudge: threading.Event | None = None) -> Iterator[None]:
+    """Yield once at once, then after every change of what users own has settled, and whenever `nudge` is set. Ends never.
 
     What counts is what lies there once nothing moves any more: an editor that writes a temporary file and renames it, a backup
     copy, or a change that is taken back wakes nobody for nothing. A copy in progress is waited for, even if it stalls.
@@ -38,7 +39,11 @@ def changes(root: Path, settle: float = SETTLE) -> Iterator[None]:
         while True:
             yield
             while True:
-                bell.rung.wait()
+                if nudge is not None and nudge.is_set():
+                    nudge.clear()
+                    break
+                if not bell.rung.wait(None if nudge is None else GLANCE):
+                    continue
                 _watch(observer, bell, root, watched)
                 now = _settled(root, bell, settle)
                 if now != seen:

@@ -1,0 +1,211 @@
+"""Write an asset's view, the history and the windows as HTML. Everything that comes from outside is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+from forge_batch.asset_view import Detail, StageRow
+from forge_batch.doctor import Check
+from forge_batch.plain_text import duration
+from forge_batch.queue_view import Row
+from forge_batch.ui.markup import badge, link, made, seconds, short, when
+
+RESULTS = {"pass": "✓", "warn": "!", "fail": "✕", "not_tested": "-"}
+
+
+def asset_head_html(one: Detail, row: Row, now: datetime, repo: str) -> str:
+    """Write how an asset stands and what can be taken home."""
+    why = f'<p class="fb-said">{short(row.why, 4000)}</p>' if row.why else ""
+    facts = row.facts
+    finish = "" if row.state in {"done", "failed", "held"} else f" · done {when(row.finish, now)}"
+    packages = "".join(
+        f'<a class="fb-button" data-key="p-{escape(name)}" href="files/{quote(one.asset)}/{quote(name)}" download>'
+        f"Download {escape(name)} ({escape(bytes_)})</a>"
+        for name, bytes_ in one.packages
+    )
+    report = f'<a data-key="report" href="files/{quote(one.asset)}/report.html">report</a>' if one.packages else ""
+    commit = f"made from {_commit(one.commit, repo)}" if one.commit else ""
+    line = " · ".join(part for part in (commit, report) if part)
+    gpu = f" ({seconds(facts.gpu_spent)} GPU)" if facts.gpu_spent else ""
+    return (
+        f'<h2 class="fb-title">{escape(one.asset)} {badge(row.state)}</h2>'
+        f'<p class="fb-dim">{escape(facts.kind)} · priority {facts.priority} · estimated {seconds(facts.estimated)} · '
+        f"spent {seconds(facts.spent)}{gpu} · tries {facts.attempts}{escape(finish)}</p>"
+        f"{why}<p>{packages}</p><p>{line}</p>"
+    )
+
+
+def _commit(commit: str, repo: str) -> str:
+    code = f"<code>{escape(commit[:12])}</code>"
+    if repo and len(commit) == 40:
+        return f'commit <a href="https://huggingface.co/datasets/{quote(repo)}/tree/{quote(commit)}">{code}</a>'
+    return f"version {code} of the folder"
+
+
+def timeline_html(stages: Sequence[StageRow]) -> str:
+    """Write what ran and runs, and how long it took beside what was foretold."""
+    if not stages:
+        return ""
+    longest = max([*(one.seconds or 0.0 for one in stages), 0.1])
+    rows = []
+    for one in stages:
+        expected = f"{one.expected[0]:.1f} / {one.expected[1]:.1f} s" if one.expected else "-"
+        took = f"{one.seconds:.1f} s" if one.seconds is not None else "-"
+        width = 100 * (one.seconds or 0.0) / longest
+        note = f'<span class="fb-why">{short(one.note, 600)}</span>' if one.note else ""
+        sign = {"done": "✓", "failed": "✕", "at work": "▶"}.get(one.state, "…")
+        rows.append(
+            f'<tr><th scope="row">{one.number}. {escape(one.name.replace("_", " "))}</th>'
+            f'<td data-head="State"><span aria-hidden="true">{sign}</span> {escape(one.state)}{note}</td>'
+            f'<td data-head="Took" class="fb-n">{took}</td><td data-head="Foretold" class="fb-n">{expected}</td>'
+            f'<td class="fb-took" aria-hidden="true"><span style="width:{width:.1f}%"></span></td></tr>'
+        )
+    return (
+        '<h3>Stages</h3><table class="fb-stages"><thead><tr><th scope="col">Stage</th><th scope="col">State</th>'
+        '<th scope="col" class="fb-n">Took</th><th scope="col" class="fb-n">Foretold, half / nine of ten</th>'
+        "<td></td></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def asset_rest_html(one: Detail, textured: bool) -> str:
+    """Write what changes rarely: what validate said, gates, pictures, the manifest, the log."""
+    parts = []
+    if one.problems:
+        parts.append(
+            f'<h3>What validate says</h3><pre tabindex="0" class="fb-pre" aria-label="problems">{escape(one.problems)}</pre>'
+        )
+    if one.gates:
+        parts.append(f"<h3>Quality gates</h3><p>{RESULTS[one.worst]} {escape(one.verdict)}</p>{gates_html(one.gates)}")
+    parts.append(_pictures(one, textured))
+    if one.manifest:
+        parts.append(
+            f'<details><summary data-key="manifest">The resolved manifest ({escape(one.manifest_file)})</summary>'
+            f'<pre tabindex="0" class="fb-pre" aria-label="manifest">{escape(one.manifest)}</pre></details>'
+        )
+    log = escape(one.log) if one.log else "empty"
+    parts.append(
+        f'<details><summary data-key="log">End of the log</summary>'
+        f'<pre tabindex="0" class="fb-pre" aria-label="log">{log}</pre></details>'
+    )
+    return "".join(parts)
+
+
+def gates_html(gates: Iterable[Sequence[str]]) -> str:
+    """Write gates, failures first, each with what was measured and its limit."""
+    rows = "".join(
+        f'<tr class="fb-{escape(result)}"><th scope="row">{escape(name)}</th><td data-head="Result">'
+        f'<span class="fb-result fb-{escape(result)}"><span aria-hidden="true">{RESULTS.get(result, "")}</span> '
+        f'{escape(result.replace("_", " "))}</span></td><td data-head="Measured" class="fb-n">{escape(value)}</td>'
+        f'<td data-head="Limit" class="fb-n">{escape(limit)}</td><td data-head="Means">{escape(note)}</td></tr>'
+        for name, result, value, limit, note in gates
+    )
+    head = "".join(f'<th scope="col"{" class=fb-n" if n in {2, 3} else ""}>{name}</th>' for n, name in enumerate(
+        ("Gate", "Result", "Measured", "Limit", "What it means")))  # fmt: skip
+    return f'<table class="fb-gates"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _pictures(one: Detail, textured: bool) -> str:
+    name = quote(one.asset)
+    inputs = "".join(_figure(f"files/{name}/input-{view}.webp", f"input, {view}") for view in one.views)
+    textures = "".join(
+        _figure(f"files/{name}/texture-{kind}.webp", text)
+        for kind, text in (("base_color", "base colour"), ("normal", "normal map"), ("orm", "occlusion, roughness, metallic"))
+    )
+    preview = _figure(f"files/{name}/preview.png", "input beside renders of the result", wide=True) if one.preview else ""
+    return (
+        (f'<h3>Input</h3><div class="fb-figures">{inputs}</div>' if inputs else "")
+        + (f'<h3>Textures</h3><div class="fb-figures">{textures}</div>' if textured else "")
+        + (f"<h3>Result</h3>{preview}" if preview else "")
+    )
+
+
+def _figure(source: str, text: str, wide: bool = False) -> str:
+    kind = "fb-figure fb-wide" if wide else "fb-figure"
+    image = f'<img src="{source}" alt="{escape(text)}" loading="lazy">'
+    return f'<figure class="{kind}">{image}<figcaption>{escape(text)}</figcaption></figure>'
+
+
+def build_html(asset: str, build: Mapping[str, Any] | None) -> str:
+    """Write one build of an asset: its picture, from which commit, and its gates."""
+    if build is None:
+        return '<p class="fb-empty">No build is chosen.</p>'
+    picture = _figure(f"files/{quote(asset)}/build-{quote(str(build['name']))}.webp", f"{asset}, {build['at']}", wide=True)
+    gates = [
+        [
+            str(one["name"]).replace("_", " "),
+            str(one["result"]),
+            _figures(one["value"], one["unit"]),
+            _figures(one["limit"], one["unit"]),
+            "",
+        ]
+        for one in build.get("gates", ())
+        if one["result"] != "pass"
+    ]
+    return (
+        f"{picture if build['picture'] else ''}<p><b>{escape(str(build['at']))}</b> · "
+        f"version <code>{escape(str(build['commit'])[:12])}"
+        f"</code> · {seconds(float(build['seconds']))}, {seconds(float(build['gpu_seconds']))} GPU</p>"
+        f"<p>{RESULTS.get(str(build['worst']), '')} {escape(str(build['verdict']))}</p>{gates_html(gates) if gates else ''}"
+    )
+
+
+def _figures(value: object, unit: str) -> str:
+    return "" if not isinstance(value, int | float) else f"{value:.4g} {unit}".strip()
+
+
+def history_html(rows: Sequence[Row]) -> str:
+    """Write finished assets as cards, in the order given."""
+    if not rows:
+        return '<p class="fb-empty">Nothing is finished yet.</p>'
+    cards = "".join(
+        f'<li class="fb-card"><img src="files/{quote(row.asset)}/preview.png" alt="" loading="lazy">'
+        f'<span>{link(row.asset)}</span><span class="fb-dim">{escape(made(row.facts.made))} · '
+        f"{seconds(row.facts.spent)}</span></li>"
+        for row in rows
+    )
+    return f'<ul class="fb-cards">{cards}</ul>'
+
+
+def windows_html(past: Sequence[Mapping[str, Any]], turns: Mapping[str, str]) -> str:
+    """Write the GPU windows that were, with what was in them, and the days on which assets will have their turn."""
+    rows = []
+    for one in past[:60]:
+        took = (one["to"] - one["from"]).total_seconds()
+        told = sum(task["expected"][0] for task in one["packed"] if task["expected"])
+        used = sum(task["seconds"] for task in one["packed"])
+        names = ", ".join(dict.fromkeys(f"{task['asset']} ({task['stage'].replace('_', ' ')})" for task in one["packed"]))
+        rows.append(
+            f'<tr><th scope="row">{one["from"].astimezone():%d %b %H:%M}</th>'
+            f'<td data-head="Open" class="fb-n">{duration(took)}</td>'
+            f'<td data-head="Foretold" class="fb-n">{told:.0f} s</td><td data-head="Worked" class="fb-n">{used:.0f} s</td>'
+            f'<td data-head="Packed">{short(names or "nothing was finished", 400)}</td></tr>'
+        )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Began", "Open", "Foretold", "Worked", "Packed"))
+    table = f'<table class="fb-windows"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    planned = "".join(
+        f"<li>{link(name)}: {escape(day)}</li>" for name, day in sorted(turns.items(), key=lambda turn: turn[1])[:60]
+    )
+    return (
+        f"<h3>Windows so far</h3>{table if rows else '<p class=fb-empty>No GPU window was opened yet.</p>'}"
+        f"<h3>Turns to come</h3>{f'<ul>{planned}</ul>' if planned else '<p class=fb-empty>Nothing waits for another day.</p>'}"
+    )
+
+
+def checks_html(checks: Sequence[Check]) -> str:
+    """Write what was found on the machine."""
+    signs = {"works": ("✓", "pass"), "missing": ("-", "not_tested"), "broken": ("✕", "fail")}
+    rows = "".join(
+        f'<tr><th scope="row">{escape(check.name)}</th>'
+        f'<td data-head="State"><span class="fb-result fb-{signs[check.state][1]}">'
+        f'<span aria-hidden="true">{signs[check.state][0]}</span> {escape(check.state)}</span></td>'
+        f'<td data-head="Found">{escape(check.found)}</td>'
+        f'<td data-head="What mends it">{f"<code>{escape(check.command)}</code>" if check.command else ""}</td></tr>'
+        for check in checks
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("What", "State", "Found", "What mends it"))
+    return f'<table class="fb-gates"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'

@@ -1,0 +1,33 @@
+// Ask now and then for what has changed of what is shown, and put it in its place; the keyboard's focus stays where it was.
+// A tab that nobody sees does not ask. `marks` are what is shown already.
+const marks = {};
+const asked = () => document.querySelector('[data-wish]')?.dataset.wish ?? '';
+const opened = () => document.querySelector('[data-shown]')?.dataset.shown ?? '';
+const look = async () => {
+  if (document.visibilityState !== 'visible') return;
+  const [before, asset] = [asked(), opened()];
+  const wish = new URLSearchParams(before);
+  wish.set('asset', asset);
+  for (const name in marks) if (document.querySelector(`[data-mark="${marks[name]}"]`)) wish.set(`mark-${name}`, marks[name]);
+  const answer = await fetch(`live?${wish}`);
+  if (!answer.ok) return;
+  const news = await answer.json();
+  if (before !== asked() || asset !== opened()) return; // something else is looked at by now
+  for (const [name, part] of Object.entries(news.parts)) {
+    const place = document.querySelector(`[data-part="${name}"]`);
+    if (!place) continue;
+    const key = place.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    place.innerHTML = part.html;
+    place.dataset.mark = marks[name] = part.mark;
+    if (key) place.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  }
+  const shown = document.querySelector('[data-shown]');
+  if (shown && shown.dataset.package !== news.package) {
+    shown.dataset.package = news.package;
+    trigger('submit', { asset });
+  }
+};
+const quietly = () => look().catch(() => undefined); // a server that is away is asked again
+for (const soon of [50, 300, 1000]) window.setTimeout(quietly, soon); // until every part is in its place
+window.setInterval(quietly, EVERY);
+document.addEventListener('visibilitychange', quietly);

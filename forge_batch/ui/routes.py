@@ -1,0 +1,164 @@
+"""Answer what is no part of the page itself: health, metrics, the Hub's webhook, pictures and packages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from forge_batch.asset_view import NAME, lods_folder
+from forge_batch.content.webhook import LARGEST, PATH, Webhook
+from forge_batch.errors import ForgeError
+from forge_batch.header_view import header
+from forge_batch.previews import Previews, picture
+from forge_batch.queue_view import STATES
+from forge_batch.ui.site import Site
+from forge_batch.ui.views import Views, wish_of
+
+PUBLISHED = re.compile(r"(export_[A-Za-z0-9_.-]{1,120}\.zip|report\.(html|json)|preview\.png)")
+BUILD = re.compile(r"build-(\d{8}T\d{6}Z)\.webp")
+SMALL = re.compile(r"(thumbnail|input-(?:front|right|back|left)|texture-(?:base_color|normal|orm))\.webp")
+SAFE = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What a served file may do in a browser: nothing."""
+
+
+def routes(site: Site, views: Views, webhook: Webhook | None) -> list[Route]:
+    """Give the routes of a page, for Gradio's server to answer before its own."""
+    return [
+        Route("/healthz", _health(site)),
+        Route("/live", _live(views)),
+        Route("/metrics", _metrics(site)),
+        Route("/files/{asset}/{name}", _file(site)),
+        Route(PATH, _webhook(webhook), methods=["POST"]),
+    ]
+
+
+def _health(site: Site) -> Callable[[Request], Response]:
+    def health(_: Request) -> Response:
+        survey, now = site.survey, datetime.now(UTC)
+        top = header(survey.queue, survey.rows, now)
+        document = {
+            "alive": top.alive == "alive",
+            "runner": top.alive,
+            "doing": top.doing,
+            "heartbeat_age_seconds": None if top.age is None else round(top.age, 1),
+            "sha": {"seen": top.seen, "processed": top.processed},
+            "queue": dict(top.counts),
+        }
+        return JSONResponse(document, headers={"Cache-Control": "no-store"})
+
+    return health
+
+
+def _live(views: Views) -> Callable[[Request], Response]:
+    def live(request: Request) -> Response:
+        query = request.query_params
+        page = query.get("page", "1")
+        wish = wish_of(query.get("text"), query.get("state"), query.get("sort"), int(page) if page.isdecimal() else 1)
+        marks = {name.removeprefix("mark-"): value for name, value in query.items() if name.startswith("mark-")}
+        return JSONResponse(views.live(wish, query.get("asset", ""), marks), headers={"Cache-Control": "no-store"})
+
+    return live
+
+
+def _metrics(site: Site) -> Callable[[Request], Response]:
+    registry = CollectorRegistry()
+    assets = Gauge("forge_batch_assets", "Assets by state", ["state"], registry=registry)
+    age = Gauge("forge_batch_heartbeat_age_seconds", "Seconds since the runner's last sign of life", registry=registry)
+    alive = Gauge("forge_batch_runner_alive", "1 while the runner gives signs of life", registry=registry)
+    seconds = Gauge("forge_batch_allowance_seconds", "GPU seconds of the allowance", ["part"], registry=registry)
+    spent = Gauge("forge_batch_spent_seconds", "Seconds that the stages of all assets took", ["device"], registry=registry)
+
+    def metrics(_: Request) -> Response:
+        survey, now = site.survey, datetime.now(UTC)
+        found = survey.rows
+        top = header(survey.queue, found, now)
+        for state in STATES:
+            assets.labels(state).set(top.counts[state])
+        age.set(top.age if top.age is not None else float("nan"))
+        alive.set(top.alive in {"alive", "paused"})
+        for part, value in {"used": top.bar.used, "reserved": top.bar.reserved, "left": top.bar.left}.items():
+            seconds.labels(part).set(value if top.bar.whole is not None else float("nan"))
+        spent.labels("gpu").set(sum(row.facts.gpu_spent for row in found))
+        spent.labels("all").set(sum(row.facts.spent for row in found))
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return metrics
+
+
+def _webhook(webhook: Webhook | None) -> Callable[[Request], object]:
+    async def receive(request: Request) -> Response:
+        if webhook is None:
+            return PlainTextResponse("no webhook is set up here", 404)
+        length = request.headers.get("content-length", "")
+        if not length.isdecimal():
+            return PlainTextResponse("say the length", 411)
+        if int(length) > LARGEST:
+            return PlainTextResponse("too large", 413)
+        answer = webhook.receive(dict(request.headers), await request.body())
+        return PlainTextResponse(answer.text, answer.status)
+
+    return receive
+
+
+def _file(site: Site) -> Callable[[Request], object]:
+    async def serve(request: Request) -> Response:
+        asset, name = request.path_params["asset"], request.path_params["name"]
+        try:
+            path = await run_in_threadpool(find_file, site, asset, name)
+        except (OSError, ForgeError):
+            path = None
+        if path is None:
+            return PlainTextResponse("there is no such file", 404)
+        headers = {**SAFE, "Cache-Control": "no-cache" if PUBLISHED.fullmatch(name) else "max-age=600"}
+        if name.endswith(".zip"):
+            return FileResponse(path, headers=headers, filename=name)
+        return FileResponse(path, headers=headers)
+
+    return serve
+
+
+def find_file(site: Site, asset: str, name: str) -> Path | None:
+    """Find what may be looked at of an asset by its public name; None if there is no such thing.
+
+    Only names of known forms are looked for, and only what lies in the asset's own folder, links not followed.
+    """
+    row = site.survey.row(asset) if NAME.fullmatch(asset) else None
+    if row is None:
+        return None
+    home = site.content.home
+    exports = home / "exports" / asset
+    entry = site.survey.standings.get(asset)
+    if PUBLISHED.fullmatch(name):
+        site.content.bring(f"exports/{asset}/{name}")
+        return _plain(exports / name, exports)
+    if row.facts.package:
+        site.content.bring(f"exports/{asset}/{row.facts.package}")
+    if found := BUILD.fullmatch(name):
+        return _plain(exports / "builds" / f"{found[1]}.webp", exports)
+    if SMALL.fullmatch(name) and entry is not None:
+        stem = name.removesuffix(".webp")
+        if stem.startswith("texture-"):
+            package = _plain(exports / row.facts.package, exports) if row.facts.package else None
+            made = Previews(home, package, lods_folder(site.content, entry.job)) if package else None
+            return made.texture(stem.removeprefix("texture-")) if made else None
+        images = entry.order.images
+        view = stem.removeprefix("input-") if stem != "thumbnail" else next((v for v in ("front", *images) if v in images), "")
+        return picture(home, images[view].path, 96 if stem == "thumbnail" else 720) if view in images else None
+    return None
+
+
+def _plain(path: Path, folder: Path) -> Path | None:
+    """Give a path if it is a plain file of that folder."""
+    inside = path.resolve().is_relative_to(folder.resolve())
+    return path if inside and path.is_file() and not path.is_symlink() else None
