@@ -18,7 +18,7 @@ page: .venv/page .cache/models/.done system
 	$(BIN)/forge-batch page $(ARGS)
 
 test: .venv/dev .cache/models/.done system
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),-n auto --dist loadfile)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -64,8 +64,8 @@ locks: .venv/build
 	$(LOCK) --no-deps requirements/models.in -o requirements/models.txt
 	$(LOCK) pyproject.toml --extra matting --extra hub -o requirements/run.txt
 	$(LOCK) pyproject.toml --extra matting --extra hub --extra page -o requirements/page.txt
-	$(BIN)/python requirements/space.py > requirements.txt
 	$(LOCK) pyproject.toml --extra matting --extra hub --group dev -o requirements/dev.txt
+	$(BIN)/python requirements/space.py > requirements.txt
 	$(LOCK) --no-deps -c requirements/dev.txt requirements/learned.in -o requirements/learned.txt
 
 clean:

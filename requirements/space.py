@@ -16,14 +16,15 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PLATFORM = {"gradio", "gradio-client", "spaces"}
-EXTRAS = ("matting", "hub", "page")
+EXTRAS = ("matting", "hub", "page", "gpu")
 SPACE = {"python_full_version": "3.12.12", "python_version": "3.12", "sys_platform": "linux", "platform_system": "Linux"}
 
 
 def locked() -> dict[str, str]:
-    """Give the versions of requirements/page.txt that count on a Space, by name."""
+    """Give the versions that count on a Space, by name: those of the page, and of what only tests have beside them (Warp)."""
     found = {}
-    for line in re.findall(r"^[a-z0-9].*?==.*", (ROOT / "requirements" / "page.txt").read_text(), re.MULTILINE):
+    text = "\n".join((ROOT / "requirements" / f"{name}.txt").read_text() for name in ("dev", "page"))
+    for line in re.findall(r"^[a-z0-9].*?==.*", text, re.MULTILINE):
         requirement = Requirement(line.rstrip(" \\"))
         if requirement.marker is None or requirement.marker.evaluate(SPACE):
             found[canonicalize_name(requirement.name)] = str(requirement.specifier)
