@@ -468,10 +468,10 @@ def test_the_engine_name_is_pascal_case() -> None:
 
 def seconds(data: bytes) -> float:
     """Measure how long it takes to refuse a file."""
-    start = time.process_time()
+    start = time.thread_time()
     with pytest.raises(ManifestError):
         parse_manifest(data)
-    return time.process_time() - start
+    return time.thread_time() - start
 
 
 def doubling(levels: int) -> bytes:

@@ -31,3 +31,7 @@ const quietly = () => look().catch(() => undefined); // a server that is away is
 for (const soon of [50, 300, 1000]) window.setTimeout(quietly, soon); // until every part is in its place
 window.setInterval(quietly, EVERY);
 document.addEventListener('visibilitychange', quietly);
+
+// A model's canvas asks to come first for the keyboard, before everything else on the page; it takes its turn like the others.
+const inTurn = () => document.querySelectorAll('canvas[tabindex="1"]').forEach((canvas) => { canvas.tabIndex = 0; });
+new MutationObserver(inTurn).observe(document.body, { attributeFilter: ['tabindex'], childList: true, subtree: true });

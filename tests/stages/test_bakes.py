@@ -81,11 +81,12 @@ def test_the_maps_have_their_depth_and_meaning(pair: dict[Slot, Path], tmp_path:
 
 def test_four_bakes_in_one_process_share_a_buffer_and_a_new_file_makes_a_new_one(pair: dict[Slot, Path]) -> None:
     """The same files and cage give the very same object; another cage or a rewritten mesh another."""
-    first = bake_files.open_gbuffer(pair[MESH], pair[SOURCE_MESH], 0.02)
-    assert bake_files.open_gbuffer(pair[MESH], pair[SOURCE_MESH], 0.02) is first
-    assert bake_files.open_gbuffer(pair[MESH], pair[SOURCE_MESH], 0.03) is not first
+    near, far = (bake_normal.stage.params(cage=cage) for cage in (0.02, 0.03))
+    first = bake_files.open_baker(pair[MESH], pair[SOURCE_MESH], near)
+    assert bake_files.open_baker(pair[MESH], pair[SOURCE_MESH], near) is first
+    assert bake_files.open_baker(pair[MESH], pair[SOURCE_MESH], far) is not first
     save_mesh(pair[MESH], low_square(), {"texture_size": 1024, "padding": 8})
-    assert bake_files.open_gbuffer(pair[MESH], pair[SOURCE_MESH], 0.03).size == 1024
+    assert bake_files.open_baker(pair[MESH], pair[SOURCE_MESH], far).size == 1024
 
 
 def test_a_source_that_lies_elsewhere_fails_the_asset(pair: dict[Slot, Path], tmp_path: Path) -> None:
