@@ -21,6 +21,23 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """Be a window to come.
+
+    Attributes:
+        window: Its number, counted from 1.
+        opens: When, if every window before it takes its median and nothing else is asked for.
+        seconds: Median, with the start of the worker and the loading of models.
+        tasks: Asset and stage of each task, in the order in which the GPU runs them.
+    """
+
+    window: int
+    opens: datetime
+    seconds: float
+    tasks: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Forecast:
     """Foretell the windows to come.
 
@@ -30,12 +47,14 @@ class Forecast:
         days: From today until the last of them; 0 is today.
         too_large: Assets with a run that takes more seconds than a whole allowance, and the seconds it takes. They get no turns
             from that run on.
+        planned: The windows, in order.
     """
 
     turns: Mapping[str, tuple[Turn, ...]]
     windows: int
     days: int
     too_large: Mapping[str, int]
+    planned: tuple[Planned, ...] = ()
 
 
 def forecast(
@@ -48,6 +67,7 @@ def forecast(
     """
     turns: dict[str, tuple[Turn, ...]] = {plan.asset: () for plan in plans}
     too_large: dict[str, int] = {}
+    planned: list[Planned] = []
     queue = {plan.asset: plan for plan in plans if plan.runs}
     moment, seconds, resets_at, count = now, left.seconds, left.resets_at, 0
     while queue:
@@ -63,20 +83,21 @@ def forecast(
             moment, seconds, resets_at = max(moment, resets_at or moment + DAY), left.whole, None
             continue
         count += 1
+        took = expected(window, start)
+        planned.append(Planned(count, moment, took, tuple((task.asset, task.stage) for task in window.tasks)))
         for asset in window.assets:
             turns[asset] += (Turn(count, moment.astimezone(UTC).date()),)
             queue[asset] = replace(queue[asset], runs=queue[asset].runs[1:])
             if not queue[asset].runs:
                 del queue[asset]
         if seconds is not None:
-            took = expected(window, start)
             resets_at = resets_at or _next_reset(allowance, moment)
             seconds = max(0, seconds - math.ceil(took * allowance.factor(window.size)))
             moment += timedelta(seconds=took)
             if resets_at is not None and moment >= resets_at:
                 seconds, resets_at = left.whole, None
     last = max((turn.day for asset in turns.values() for turn in asset), default=now.astimezone(UTC).date())
-    return Forecast(turns, count, (last - now.astimezone(UTC).date()).days, too_large)
+    return Forecast(turns, count, (last - now.astimezone(UTC).date()).days, too_large, tuple(planned))
 
 
 def _next_reset(allowance: Allowance, opened: datetime) -> datetime | None:

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 from forge_batch.control import Control
 from forge_batch.estimate import Estimator
+from forge_batch.forecast import Planned
 from forge_batch.live import Live
 from forge_batch.quota import Allowance, Charge, Remaining
 from forge_batch.stages import STAGES
@@ -139,6 +140,7 @@ class Queue:
     Attributes:
         facts: By asset; of a manifest that was refused only `failure` tells something.
         turns: When an asset's GPU work has its turn, where that is not today, by asset: a day.
+        planned: The GPU windows to come, where an allowance is counted.
         folder: What people call the content folder.
         loaded: Whether the folder has been read at all.
     """
@@ -155,6 +157,7 @@ class Queue:
     folder: str = ""
     error: str = ""
     loaded: bool = False
+    planned: tuple[Planned, ...] = ()
 
 
 def rows(queue: Queue, now: datetime) -> list[Row]:

@@ -31,6 +31,8 @@ ASK = 60.0
 """Seconds between two questions to the platform about the allowance, and between two forecasts of windows."""
 REST = 20.0
 """Times as long as a look took is waited until the next: a long queue costs a twentieth of a core at most."""
+SHOWN_WINDOWS = 60
+"""Planned windows that a page shows."""
 _BY_NAME = {stage.name: stage for stage in STAGES}
 
 
@@ -126,6 +128,7 @@ class Survey:
         queue = Queue(
             facts if moved else self.queue.facts, live, control, profile, remaining(profile, ledger, now, reading, paid),
             tuple(charges(ledger)), self.queue.turns, self.workers, paid, self.content.name, "", loaded=True,
+            planned=self.queue.planned,
         )  # fmt: skip
         if queue != replace(self.queue, live=replace(self.queue.live, heartbeat=live.heartbeat)):
             self.version += 1
@@ -203,12 +206,13 @@ class Survey:
             since = now
             with suppress(ValueError):
                 since = datetime.fromisoformat(entry.job.since)
-            gpu = GpuPlan.of(entry.plan, self.estimator, since, entry.order.priority)
+            gpu = GpuPlan.of(entry.plan, self.estimator, since, entry.order.priority, entry.order.manifest.deadline)
             if gpu.runs and name in queue.facts:
                 plans.append(gpu)
         told = forecast(plans, queue.allowance, queue.left, now, self.estimator.cold_start())
         turns = {name: f"{one[-1].day:%a %d %b}" for name, one in told.turns.items() if one and one[-1].day > now.date()}
-        return replace(queue, turns={**turns, **dict.fromkeys(told.too_large, "never: more than a whole allowance")})
+        never = dict.fromkeys(told.too_large, "never: more than a whole allowance")
+        return replace(queue, turns={**turns, **never}, planned=told.planned[:SHOWN_WINDOWS])
 
 
 def _changed(folder: Path) -> int:

@@ -32,13 +32,15 @@ from forge_batch.errors import ContentError
 from forge_batch.executors.gpu_window import Refusal, Refused, Started, WindowTask
 from forge_batch.executors.windowed import WindowedExecutor
 from forge_batch.executors.zero_gpu import ZeroGpu
+from forge_batch.forecast import Planned
 from forge_batch.header_view import header
 from forge_batch.jobs import TaskRecord
-from forge_batch.queue_view import Wish, rows, select
+from forge_batch.queue_view import Queue, Wish, rows, select
 from forge_batch.quota import PROFILES, Budget, Ledger
 from forge_batch.settings import PageOptions
 from forge_batch.survey import Survey
 from forge_batch.trial import judge
+from forge_batch.ui.asset_markup import windows_html
 from forge_batch.ui.markup import header_html, queue_html
 from forge_batch.ui.routes import routes
 from forge_batch.ui.site import Site
@@ -331,6 +333,18 @@ def test_on_a_space_the_owner_is_who_logged_in(tmp_path: Path) -> None:
     assert site.owner("", {"oauth_info": {"userinfo": {"preferred_username": "you"}}}) == ""
     assert site.owner("", mine) == "me"
     assert replace(site, options=replace(options, read_only=True)).owner("", mine) == ""
+
+
+def test_windows_to_come_say_what_will_be_in_them() -> None:
+    """Each planned window has a row: when, how long, which asset's stages; names are escaped."""
+    opens = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    planned = (Planned(1, opens, 95.0, (("crate", "generate"), ("<b>", "bake_normal"))),)
+    text = windows_html([], Queue(planned=planned, turns={"lamp": "Tue 03 Mar"}))
+    assert f"{opens.astimezone():%d %b %H:%M}" in text
+    assert "crate (generate), &lt;b&gt; (bake normal)" in text
+    assert "lamp" in text
+    assert "Tue 03 Mar" in text
+    assert "No GPU window was opened yet." in text
 
 
 def test_the_space_serves_windows_to_its_own_runner(tmp_path: Path) -> None:

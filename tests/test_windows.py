@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -271,6 +272,18 @@ def test_a_forecast_names_window_and_day() -> None:
     assert seen.turns["a"] == (Turn(1, first), Turn(2, first))
     assert [seen.turns[name][-1].day for name in "bcd"] == [second, date(2026, 3, 3), date(2026, 3, 4)]
     assert (seen.windows, seen.days, seen.too_large) == (5, 3, {})
+
+
+def test_a_forecast_says_what_will_be_in_each_window() -> None:
+    """Windows are told in order, each with its tasks, none before the last one ended; together they hold every task once."""
+    plans = [one(name, 900) for name in "abcd"]
+    told = forecast(plans, PRO, remaining(PRO, [], NOW), NOW, START)
+    assert [planned.window for planned in told.planned] == list(range(1, told.windows + 1))
+    assert sorted(task for planned in told.planned for task in planned.tasks) == [(name, "bake_normal") for name in "abcd"]
+    assert told.planned[0].opens == NOW
+    for before, after in pairwise(told.planned):
+        assert after.opens >= before.opens + timedelta(seconds=before.seconds)
+    assert told.planned[-1].opens >= NOW + timedelta(days=1), "the allowance holds two of them a day"
 
 
 def test_a_forecast_says_what_will_never_fit() -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from forge_batch.asset_view import Detail, StageRow
 from forge_batch.doctor import Check
 from forge_batch.plain_text import duration
-from forge_batch.queue_view import Row
+from forge_batch.queue_view import Queue, Row
 from forge_batch.ui.markup import badge, link, made, seconds, short, when
 
 RESULTS = {"pass": "✓", "warn": "!", "fail": "✕", "not_tested": "-"}
@@ -171,29 +171,45 @@ def history_html(rows: Sequence[Row]) -> str:
     return f'<ul class="fb-cards">{cards}</ul>'
 
 
-def windows_html(past: Sequence[Mapping[str, Any]], turns: Mapping[str, str]) -> str:
-    """Write the GPU windows that were, with what was in them, and the days on which assets will have their turn."""
+def windows_html(past: Sequence[Mapping[str, Any]], queue: Queue) -> str:
+    """Write the GPU windows that were and those to come, with what is in them, and what waits for another day."""
     rows = []
     for one in past[:60]:
         took = (one["to"] - one["from"]).total_seconds()
         told = sum(task["expected"][0] for task in one["packed"] if task["expected"])
         used = sum(task["seconds"] for task in one["packed"])
-        names = ", ".join(dict.fromkeys(f"{task['asset']} ({task['stage'].replace('_', ' ')})" for task in one["packed"]))
+        names = _packed((task["asset"], task["stage"]) for task in one["packed"])
         rows.append(
             f'<tr><th scope="row">{one["from"].astimezone():%d %b %H:%M}</th>'
             f'<td data-head="Open" class="fb-n">{duration(took)}</td>'
             f'<td data-head="Foretold" class="fb-n">{told:.0f} s</td><td data-head="Worked" class="fb-n">{used:.0f} s</td>'
             f'<td data-head="Packed">{short(names or "nothing was finished", 400)}</td></tr>'
         )
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Began", "Open", "Foretold", "Worked", "Packed"))
-    table = f'<table class="fb-windows"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    planned = "".join(
-        f"<li>{link(name)}: {escape(day)}</li>" for name, day in sorted(turns.items(), key=lambda turn: turn[1])[:60]
-    )
-    return (
-        f"<h3>Windows so far</h3>{table if rows else '<p class=fb-empty>No GPU window was opened yet.</p>'}"
-        f"<h3>Turns to come</h3>{f'<ul>{planned}</ul>' if planned else '<p class=fb-empty>Nothing waits for another day.</p>'}"
-    )
+    planned = [
+        f'<tr><th scope="row">{one.opens.astimezone():%d %b %H:%M}</th>'
+        f'<td data-head="Foretold" class="fb-n">{duration(one.seconds)}</td>'
+        f'<td data-head="Packed">{short(_packed(one.tasks), 400)}</td></tr>'
+        for one in queue.planned
+    ]
+    turns = sorted(queue.turns.items(), key=lambda turn: turn[1])[:60]
+    waits = "".join(f"<li>{link(name)}: {escape(day)}</li>" for name, day in turns)
+    parts = {
+        "Windows so far": _table(rows, ("Began", "Open", "Foretold", "Worked", "Packed"), "No GPU window was opened yet."),
+        "Windows to come": _table(planned, ("Not before", "Foretold", "Packed"), "No GPU work waits for a window."),
+        "Waits for another day": f"<ul>{waits}</ul>" if waits else '<p class="fb-empty">Nothing waits for another day.</p>',
+    }
+    return "".join(f"<h3>{title}</h3>{part}" for title, part in parts.items())
+
+
+def _packed(tasks: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(dict.fromkeys(f"{asset} ({stage.replace('_', ' ')})" for asset, stage in tasks))
+
+
+def _table(rows: Sequence[str], names: Sequence[str], nothing: str) -> str:
+    if not rows:
+        return f'<p class="fb-empty">{nothing}</p>'
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    return f'<table class="fb-windows"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
 def checks_html(checks: Sequence[Check]) -> str:

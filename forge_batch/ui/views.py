@@ -170,7 +170,7 @@ class Views:
                 f"<h3>Allowance</h3>{line_plot(points, float(survey.queue.left.whole or 1), said)}<p>{escape(said)}.</p>"
             )
         past = windows_of(survey.content.home)
-        parts.append(asset_markup.windows_html(past, survey.queue.turns))
+        parts.append(asset_markup.windows_html(past, survey.queue))
         pairs = [
             (record.expected[0], record.seconds)
             for entry in list(survey.standings.values())[:500]
