@@ -13,6 +13,7 @@ for ever: to keep an asset out, the others in a window must outweigh it, and a h
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -304,7 +305,10 @@ def _window(chosen: Sequence[GpuPlan], now: datetime, begin: int, size: Size, mo
     if not tasks:
         return Window(now)
     # long ones first: what the end of the window cuts off, or passes over, is short; among equals older assets first
-    ordered = sorted(tasks, key=lambda task: (_place(task), -task.seconds.p90))
+    whole: dict[tuple[str, Load], float] = defaultdict(float)
+    for task in tasks:
+        whole[task.asset, _place(task)] += task.seconds.p90
+    ordered = sorted(tasks, key=lambda task: (_place(task), -whole[task.asset, _place(task)]))
     loads = _loads(tasks)
     seconds = begin + sum(loads.values()) + sum(plan.seconds for plan in chosen)
     limit = seconds + math.ceil(SLACK * max(task.seconds.p90 for task in tasks))

@@ -323,11 +323,15 @@ def test_a_forecast_gives_every_run_one_turn_in_order(plans: list[GpuPlan], seco
 
 
 def test_the_bakes_of_an_asset_stand_side_by_side() -> None:
-    """Two assets' four bakes each: one asset after the other, so that each scene is built once."""
+    """Two assets' four bakes each: one asset after the other, so that each scene is built once; the longer one first."""
     bakes = ("bake_normal", "bake_base_color", "bake_material", "bake_occlusion")
-    plans = [asset(name, [GpuTask(name, f"{name}-{bake}", bake, "", Seconds(1, 2)) for bake in bakes]) for name in "ab"]
+    long = {"bake_normal": 3.0, "bake_occlusion": 9.0}
+    plans = [
+        asset(name, [GpuTask(name, f"{name}-{bake}", bake, "", Seconds(1, more * long.get(bake, 2.0))) for bake in bakes])
+        for name, more in (("a", 1), ("b", 2))
+    ]
     window = pack(plans, 1_000, NOW)
-    assert [task.key for task, _ in window.line] == [f"{name}-{bake}" for name in "ab" for bake in bakes]
+    assert [task.key for task, _ in window.line] == [f"{name}-{bake}" for name in "ba" for bake in bakes]
 
 
 def test_an_empty_queue_makes_an_empty_window() -> None:
