@@ -75,14 +75,16 @@ class Survey:
         self._jobs = 0
         self._reading: Reading | None = None
         self._turn = threading.Lock()
+        self.ready = threading.Event()
 
     def start(self, every: float = 1.0) -> None:
-        """Look again and again in a thread of its own, as long as the process lives."""
+        """Look again and again in a thread of its own, as long as the process lives; `ready` is set after the first look."""
 
         def work() -> None:
             while True:
                 begun = time.monotonic()
                 self.look()
+                self.ready.set()
                 time.sleep(max(every, REST * (time.monotonic() - begun)))
 
         threading.Thread(target=work, name="survey", daemon=True).start()

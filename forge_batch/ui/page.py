@@ -114,11 +114,16 @@ class _Events:
         return [name, *parts, gr.update(visible=owns and bool(name))]
 
 
+FIRST_LOOK = 2.0
+"""Seconds that the page waits to know what it shows; a folder of thousands is read behind a page that says so."""
+
+
 def serve(
     site: Site, settings: Settings, *, runs: bool, host: str | None = None, port: int | None = None
 ) -> tuple[gr.Blocks, str]:
     """Start the page and, where wanted, the runner behind it; give the page and its address. Returns at once."""
-    site.survey.look()
+    site.survey.start()
+    site.survey.ready.wait(FIRST_LOOK)
     views = Views(site)
     page = build_page(site, views, settings)
     _, address, _ = page.launch(
@@ -142,7 +147,8 @@ def serve(
             "routes": routes(site, views, _webhook(site, settings)),
         },
     )
-    site.start(runs)
+    if runs:
+        site.start()
     return page, address
 
 

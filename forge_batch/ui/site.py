@@ -73,10 +73,9 @@ class Site:
             repo, survey, options, lambda: choose_executor(name, found.workers, repo.home, load_project(repo.root), access)
         )
 
-    def start(self, runs: bool) -> None:
-        """Begin to look at the folder and, where wanted, to run."""
-        self.survey.start()
-        if runs and not self.options.read_only:
+    def start(self) -> None:
+        """Begin to run, unless the page is read-only."""
+        if not self.options.read_only:
             threading.Thread(target=self._run, name="runner", daemon=True).start()
 
     def _run(self) -> None:
