@@ -22,7 +22,7 @@ WRONG = {"trellis2": 1.3, "hunyuan3d": 0.7, "unirig": 1.2, "diffusion": 0.8, "":
 """How far the true medians lie from the priors."""
 SPREAD, TAIL, TAIL_FACTOR = 0.3, 1 / 30, 3.0
 START, KILLS_A_SECOND, BUSY = 6.0, 1 / 20_000, 0.1
-SINGLES, BURST = 22.2, (32, 158)
+SINGLES, BURST = 21, (30, 150)
 """Single assets a day, mean, and assets in a burst, from and to."""
 KINDS: tuple[tuple[float, dict[str, dict[str, Any]]], ...] = (
     (0.30, {"generate": {"backend": "trellis2", "quality": "fast"}}),
