@@ -114,8 +114,9 @@ class _Events:
         return [name, *parts, gr.update(visible=owns and bool(name))]
 
 
-FIRST_LOOK = 2.0
-"""Seconds that the page waits to know what it shows; a folder of thousands is read behind a page that says so."""
+FIRST_LOOK = 60.0
+"""Seconds that the page waits to know what it shows: reading thousands of assets beside it makes its first paint slow. After
+that it is served, and says that the folder is being read."""
 
 
 def serve(
