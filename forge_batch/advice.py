@@ -7,6 +7,7 @@ from typing import Any
 
 from forge_batch.backends.catalog import CATALOG
 from forge_batch.backends.contract import BackendInfo
+from forge_batch.bake_params import rasterised_by_nvdiffrast
 from forge_batch.errors import Problem
 from forge_batch.project import Project
 from forge_batch.yaml_value import Place
@@ -42,12 +43,6 @@ def licence_advice(manifest: Mapping[str, Any], project: Project, place_of: Plac
     others = [other.name for other in CATALOG.values() if not licence_fault(other, project)]
     hint = f"write {' or '.join(others)}, or correct project: in forge.yaml"
     return [place_of("generate.backend").problem("generate.backend", LICENCE, fault, hint, "warning"), *found]
-
-
-def rasterised_by_nvdiffrast(manifest: Mapping[str, Any]) -> list[str]:
-    """Name the bakes of a resolved manifest that use nvdiffrast, which is for research and evaluation only."""
-    bakes = (name for name in manifest if name.startswith("bake_"))
-    return [name for name in bakes if manifest[name]["enabled"] and manifest[name]["raster"] == "nvdiffrast"]
 
 
 def _raster_advice(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> list[Problem]:

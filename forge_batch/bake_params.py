@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -20,3 +21,9 @@ class BakeParams(Switchable):
         description="Who finds the face under each texel. nvdiffrast gives the same coverage, needs an NVIDIA GPU, and is "
         "licensed for research and evaluation only.",
     )
+
+
+def rasterised_by_nvdiffrast(manifest: Mapping[str, Any]) -> list[str]:
+    """Name the bakes of a resolved manifest that use nvdiffrast, which is for research and evaluation only."""
+    bakes = (name for name in manifest if name.startswith("bake_"))
+    return [name for name in bakes if manifest[name]["enabled"] and manifest[name]["raster"] == "nvdiffrast"]

@@ -178,17 +178,11 @@ def _json(document: dict[str, Any]) -> bytes:
     return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _by_nvdiffrast(manifest: bytes) -> list[str]:
-    """Name the bakes that used a rasteriser for research and evaluation only."""
-    import yaml
-
-    stages = yaml.safe_load(manifest)
-    bakes = {name: params for name, params in stages.items() if name.startswith("bake_")}
-    return [name for name, params in bakes.items() if params["enabled"] and params["raster"] == "nvdiffrast"]
-
-
 def run(context: StageContext[Params]) -> Metrics:
     """Write a zip for each engine, the preview beside them, and the report of the first."""
+    import yaml
+
+    from forge_batch.bake_params import rasterised_by_nvdiffrast
     from forge_batch.gates import Gate
     from forge_batch.ops.mesh import load_arrays
     from forge_batch.ops.source import load_source_meta
@@ -204,7 +198,7 @@ def run(context: StageContext[Params]) -> Metrics:
     licence = context.images["license"].read_text(encoding="utf-8", errors="replace") if "license" in context.images else None
     papers = {
         "LICENSES.txt": licences_text(
-            context.asset, source, cutouts, licence, asset.rig_facts, _by_nvdiffrast(manifest)
+            context.asset, source, cutouts, licence, asset.rig_facts, rasterised_by_nvdiffrast(yaml.safe_load(manifest))
         ).encode(),
         "manifest.yaml": manifest,
     }
