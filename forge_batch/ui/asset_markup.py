@@ -205,23 +205,22 @@ def _packed(tasks: Iterable[tuple[str, str]]) -> str:
     return ", ".join(dict.fromkeys(f"{asset} ({stage.replace('_', ' ')})" for asset, stage in tasks))
 
 
-def _table(rows: Sequence[str], names: Sequence[str], nothing: str) -> str:
+def _table(rows: Sequence[str], names: Sequence[str], nothing: str, style: str = "fb-windows") -> str:
     if not rows:
         return f'<p class="fb-empty">{nothing}</p>'
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    return f'<table class="fb-windows"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return f'<table class="{style}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
 def checks_html(checks: Sequence[Check]) -> str:
     """Write what was found on the machine."""
     signs = {"works": ("✓", "pass"), "missing": ("-", "not_tested"), "broken": ("✕", "fail")}
-    rows = "".join(
+    rows = [
         f'<tr><th scope="row">{escape(check.name)}</th>'
         f'<td data-head="State"><span class="fb-result fb-{signs[check.state][1]}">'
         f'<span aria-hidden="true">{signs[check.state][0]}</span> {escape(check.state)}</span></td>'
         f'<td data-head="Found">{escape(check.found)}</td>'
         f'<td data-head="What mends it">{f"<code>{escape(check.command)}</code>" if check.command else ""}</td></tr>'
         for check in checks
-    )
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("What", "State", "Found", "What mends it"))
-    return f'<table class="fb-gates"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    ]
+    return _table(rows, ("What", "State", "Found", "What mends it"), "Nothing was looked at.", "fb-gates")
