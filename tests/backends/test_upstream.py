@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from forge_batch.backends.rigger import PROGRAMS
 from forge_batch.backends.vendored.pins import VENDOR, load_pins
 from forge_batch.backends.vendored.signatures import differences
 from forge_batch.backends.vendored.tree import file_hash, files_of, tree_digest
@@ -35,6 +37,22 @@ def test_the_pinned_trees_and_signatures_are_upstreams(one: Any) -> None:
     files = {name: {"sha256": file_hash(folder / name)} for name in files_of(folder) if one.code.wants(name)}
     assert not one.code.tree or tree_digest(files) == one.code.tree
     assert differences(folder, one.signatures) == []
+
+
+@pytest.mark.parametrize("one", [one for one in PINNED if one.name in PROGRAMS], ids=lambda one: one.name)
+def test_the_riggers_know_every_option_that_they_are_given(one: Any) -> None:
+    """Each program that is started has a parser with these options, and no other option is required."""
+    for words in PROGRAMS[one.name](7)[0]:
+        script = f"{words[1].replace('.', '/')}.py" if words[0] == "-m" else words[0]
+        calls = [
+            node
+            for node in ast.walk(ast.parse((UPSTREAM / one.code.repo / script).read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument"
+        ]
+        known = {ast.literal_eval(call.args[0]): {key.arg: key.value for key in call.keywords} for call in calls}
+        required = {name for name, keys in known.items() if "required" in keys and ast.literal_eval(keys["required"])}
+        given = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert required <= given <= set(known)
 
 
 def test_trellis2_runs_through_its_own_code_at_every_resolution(tmp_path: Path) -> None:

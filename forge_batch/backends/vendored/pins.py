@@ -40,6 +40,7 @@ class Source:
         tree: Digest of the files, empty if they are held by revision alone.
         gated: Whether its licence must be accepted on its page first.
         optional: Whether the backend works without it.
+        place: Where a program of its own looks for these files, below the folder that it runs in; empty if it is told.
     """
 
     repo: str
@@ -50,6 +51,7 @@ class Source:
     tree: str = ""
     gated: bool = False
     optional: bool = False
+    place: str = ""
 
     @property
     def folder(self) -> str:
