@@ -35,6 +35,7 @@ from transformers import (  # before there are stand-ins: it looks at what is in
 
 from forge_batch.backends import hunyuan3d, trellis2
 from forge_batch.backends.contract import Fineness
+from forge_batch.backends.vendored.hunyuan3d_files import MODELS, check_keys, folder_of, pipelines
 from forge_batch.backends.vendored.machine import Gpu, Machine
 from forge_batch.backends.vendored.origins import Folder
 from forge_batch.backends.vendored.pins import VENDOR, package
@@ -131,38 +132,68 @@ class Trellis2:
 
 
 class Hunyuan3d:
-    """Run Hunyuan3D's adapter in phases: a surface, none, and a broken checkpoint."""
+    """Run Hunyuan3D's adapter in phases: a surface of every model, none, and broken checkpoints."""
 
     def __init__(self, upstream: Path, work: Path, device: str, *, tune: bool) -> None:
         mirror, self.root = work / "mirror", pinned(work)
+        self.device, self.tune = device, tune  # there is nothing to tune
         link(mirror / "Tencent-Hunyuan/Hunyuan3D-2", upstream / "Tencent-Hunyuan/Hunyuan3D-2")
-        tiny_hunyuan3d(upstream, mirror)
-        fetch(package("hunyuan3d", self.root), Folder(mirror), silent, self.root)
+        tiny_hunyuan3d(upstream, mirror, MODELS.values())
+        fetch(package("hunyuan3d", self.root), Folder(mirror), silent, self.root, optional=True)
         hunyuan3d.OCTREE[512] = 32  # a CPU cannot ask a network about 256 cells cubed
         self.engine = hunyuan3d.Engine.load(several=True, root=self.root, device=device, machine=H200)
-        self.phases = {"surface": self.surface, "nothing": self.nothing, "keys": self.keys}
+        self.phases: dict[str, Callable[[], Found]] = {
+            **{name: lambda name=name: self.surface(name) for name in MODELS},  # type: ignore[misc]
+            "nothing": self.nothing,
+            "keys": self.keys,
+        }
 
-    def surface(self) -> Found:
-        """Make a source of a ball, which random weights do not give."""
-        self.engine.pipeline.vae.volume_decoder = ball
-        source = hunyuan3d.generate(VIEWS, None, Fineness(resolution=512, shape_steps=1), 3, silent, self.engine)
+    def surface(self, name: str) -> Found:
+        """Load a model, let its own decoder do what it can with random weights, and make a source of a ball instead."""
+        one = package("hunyuan3d", self.root)
+        autoencoders = sys.modules["hy3dgen.shapegen.models.autoencoders"]
+        engine = hunyuan3d.build_engine(
+            MODELS[name], lambda repo: folder_of(one, repo, self.root), pipelines(), autoencoders, self.device
+        )
+        fine, vae = Fineness(resolution=512, shape_steps=1), engine.pipeline.vae
+        random = said_by(lambda: hunyuan3d.generate(VIEWS, None, fine, 3, silent, engine))
+        decoder, vae.volume_decoder = type(vae.volume_decoder).__name__, ball
+        source = hunyuan3d.generate(VIEWS, None, fine, 3, silent, engine)
         middle = (source.mesh.vertices.min(axis=0) + source.mesh.vertices.max(axis=0)) / 2
-        return {"faces": len(source.mesh.faces), "off_centre": float(np.abs(middle).max())}
+        return {
+            "faces": len(source.mesh.faces), "off_centre": float(np.abs(middle).max()), "decoder": decoder, "random": random,
+            **source.facts,
+        }  # fmt: skip
 
     def nothing(self) -> Found:
         """Make a source of a volume without a surface."""
         self.engine.pipeline.vae.volume_decoder = lambda *a, **k: ball(*a, **k) - 9
-        try:
-            hunyuan3d.generate(VIEWS, None, Fineness(resolution=512, shape_steps=1), 3, silent, self.engine)
-        except Exception as error:  # noqa: BLE001 - what it is, is the result
-            return {"error": f"{type(error).__name__}: {error}"}
-        return {"error": ""}
+        return {
+            "error": said_by(
+                lambda: hunyuan3d.generate(VIEWS, None, Fineness(resolution=512, shape_steps=1), 3, silent, self.engine)
+            )
+        }
 
     def keys(self) -> Found:
-        """Compare checkpoints with models; then again with a tensor less."""
-        hunyuan3d.check_keys(self.root / "hunyuan3d")
-        lost = next((self.root / "hunyuan3d/weights").glob("*/hunyuan3d-dit-v2-mv/model.fp16.safetensors"))
-        return {"broken": without_a_tensor(lost, lambda: hunyuan3d.check_keys(self.root / "hunyuan3d"))}
+        """Compare checkpoints with models; then again with a tensor less, in either format and in a decoder."""
+        check_keys(self.root / "hunyuan3d")
+        weights = self.root / "hunyuan3d/weights"
+        lost = (
+            "hunyuan3d-dit-v2-mv/model.fp16.safetensors",
+            "hunyuan3d-dit-v2-1/model.fp16.ckpt",
+            "hunyuan3d-vae-v2-0-turbo/model.fp16.safetensors",
+        )
+        paths = [next(weights.glob(f"*/{name}")) for name in lost]
+        return {"broken": [without_a_tensor(path, lambda: check_keys(self.root / "hunyuan3d")) for path in paths]}
+
+
+def said_by(action: Callable[[], object]) -> str:
+    """Give the error that an action ends with, empty if with none."""
+    try:
+        action()
+    except Exception as error:  # noqa: BLE001 - what it is, is the result
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def ball(_: Any, __: Any, bounds: float = 1.01, octree_resolution: int = 64, **___: Any) -> Any:
@@ -191,9 +222,14 @@ def link(place: Path, target: Path) -> None:
 def without_a_tensor(path: Path, action: Callable[[], None]) -> str:
     """Give what an action says of a checkpoint that lacks a tensor; the file is whole again afterwards."""
     whole = path.read_bytes()
-    tensors = load_file(path)
-    del tensors[min(tensors)]
-    save_file(tensors, path)
+    if path.suffix == ".ckpt":
+        parts = torch.load(path, weights_only=True)
+        del parts["vae"][max(parts["vae"])]
+        torch.save(parts, path)
+    else:
+        tensors = load_file(path)
+        del tensors[min(tensors, key=lambda name: name.startswith("encoder."))]
+        save_file(tensors, path)
     try:
         action()
     except BackendUnavailable as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from forge_batch.backends.vendored import trellis2_files
+from forge_batch.backends.vendored.hunyuan3d_files import Model
 from tests.upstream_doubles import module
 
 
@@ -100,48 +102,62 @@ def tiny_trellis2(upstream: Path, mirror: Path) -> None:
         write(encoder / name, "{}")
 
 
-def tiny_hunyuan3d(upstream: Path, mirror: Path) -> None:
-    """Make its models as small as they go and write one checkpoint that holds them all."""
+def tiny_hunyuan3d(upstream: Path, mirror: Path, models: Iterable[Model]) -> None:
+    """Make each of its models as small as it goes, and write it as its checkpoint is: all parts in one file."""
     import yaml
 
     sys.path.insert(0, str(upstream / "Tencent-Hunyuan/Hunyuan3D-2"))
     module("pymeshlab", MeshSet=object, Mesh=object)
     from hy3dgen.shapegen.pipelines import instantiate_from_config  # type: ignore[import-not-found]
 
-    root = "hy3dgen.shapegen."
+    torch.manual_seed(0)
+    for model in models:
+        config = _hunyuan3d_config(model)
+        made = {name: instantiate_from_config(config[name]).state_dict() for name in ("model", "vae", "conditioner")}
+        path = mirror / model.repo / model.checkpoint
+        write(path.with_name("config.yaml"), yaml.safe_dump(config))
+        if model.safetensors:
+            save_file(
+                {f"{part}.{name}": own(tensor) for part, tensors in made.items() for name, tensor in tensors.items()}, path
+            )
+        else:
+            torch.save(made, path)
+        if model.decoder:
+            folder = mirror / model.decoder[0] / model.decoder[1]
+            write(folder / "config.yaml", yaml.safe_dump(config["vae"]))
+            save_file({name: own(tensor) for name, tensor in made["vae"].items()}, folder / "model.fp16.safetensors")
+
+
+def own(tensor: Any) -> Any:
+    """Give a tensor memory of its own."""
+    return tensor.contiguous().clone()
+
+
+def _hunyuan3d_config(model: Model) -> dict[str, Any]:
+    root = "hy3dshape." if model.name == "2.1" else "hy3dgen.shapegen."
+    views = "MV" if model.several else ""
     vision = {
-        "hidden_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "mlp_ratio": 2,
-        "image_size": 56,
-        "patch_size": 14,
-    }
-    config = {
-        "model": {"target": root + "models.denoisers.hunyuan3ddit.Hunyuan3DDiT", "params": {
-            "in_channels": 8, "context_in_dim": 32, "hidden_size": 32, "num_heads": 2, "depth": 1, "depth_single_blocks": 1,
-            "axes_dim": [16], "mlp_ratio": 2.0, "theta": 10000, "qkv_bias": True,
-        }},
+        "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_ratio": 2, "image_size": 56, "patch_size": 14,
+    }  # fmt: skip
+    flux = {"target": root + "models.denoisers.hunyuan3ddit.Hunyuan3DDiT", "params": {
+        "in_channels": 8, "context_in_dim": 32, "hidden_size": 32, "num_heads": 2, "depth": 1, "depth_single_blocks": 1,
+        "axes_dim": [16], "mlp_ratio": 2.0, "theta": 10000, "qkv_bias": True, "guidance_embed": model.decoder is not None,
+    }}  # fmt: skip
+    experts = {"target": root + "models.denoisers.hunyuandit.HunYuanDiTPlain", "params": {
+        "input_size": 16, "in_channels": 8, "hidden_size": 32, "context_dim": 32, "depth": 3, "num_heads": 2, "qk_norm": True,
+        "text_len": 17, "use_attention_pooling": False, "qkv_bias": False, "num_moe_layers": 1, "num_experts": 2,
+        "moe_top_k": 1,
+    }}  # fmt: skip
+    return {
+        "model": experts if model.name == "2.1" else flux,
         "vae": {"target": root + "models.autoencoders.ShapeVAE", "params": {
             "num_latents": 16, "embed_dim": 8, "width": 32, "heads": 2, "num_decoder_layers": 2, "num_encoder_layers": 1,
             "pc_size": 64, "pc_sharpedge_size": 0, "point_feats": 4, "num_freqs": 4, "include_pi": False, "qkv_bias": False,
             "qk_norm": True, "scale_factor": 1.0,
         }},
         "conditioner": {"target": root + "models.conditioner.SingleImageEncoder", "params": {"main_image_encoder": {
-            "type": "DinoImageEncoderMV", "kwargs": {"config": vision, "use_cls_token": True, "image_size": 56},
+            "type": f"DinoImageEncoder{views}", "kwargs": {"config": vision, "use_cls_token": True, "image_size": 56},
         }}},
-        "image_processor": {"target": root + "preprocessors.MVImageProcessorV2", "params": {"size": 56}},
+        "image_processor": {"target": f"{root}preprocessors.{views}ImageProcessorV2", "params": {"size": 56}},
         "scheduler": {"target": root + "schedulers.FlowMatchEulerDiscreteScheduler", "params": {"num_train_timesteps": 1000}},
     }  # fmt: skip
-    torch.manual_seed(0)
-    tensors = {
-        f"{part}.{name}": tensor.contiguous().clone()
-        for part in ("model", "vae", "conditioner")
-        for name, tensor in instantiate_from_config(config[part]).state_dict().items()
-    }
-    folder = mirror / "tencent/Hunyuan3D-2mv/hunyuan3d-dit-v2-mv"
-    write(folder / "config.yaml", yaml.safe_dump(config))
-    save_file(tensors, folder / "model.fp16.safetensors")
-    other = mirror / "tencent/Hunyuan3D-2.1/hunyuan3d-dit-v2-1"
-    write(other / "config.yaml", "{}")
-    write(other / "model.fp16.ckpt", "not used here")

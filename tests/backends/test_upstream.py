@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from forge_batch.backends.rigger import PROGRAMS
+from forge_batch.backends.vendored.hunyuan3d_files import MODELS
 from forge_batch.backends.vendored.pins import VENDOR, load_pins
 from forge_batch.backends.vendored.signatures import differences
 from forge_batch.backends.vendored.tree import file_hash, files_of, tree_digest
@@ -69,12 +70,16 @@ def test_trellis2_runs_through_its_own_code_at_every_resolution(tmp_path: Path) 
     assert "1 tensors are missing" in found["keys"]["broken"]
 
 
-def test_hunyuan3d_runs_through_its_own_code(tmp_path: Path) -> None:
-    """Two views become a centred shape; a volume without a surface fails the asset; a lost tensor is found."""
+def test_every_model_of_hunyuan3d_runs_through_its_own_code(tmp_path: Path) -> None:
+    """Each of the seven makes a centred shape; no surface fails the asset; a lost tensor is found in every format."""
     found = drive("hunyuan3d", tmp_path)
+    for name in MODELS:
+        assert (found[name]["model"], found[name]["random"]) == (name, "")
+        assert found[name]["faces"] > 1000
+        assert found[name]["off_centre"] < 0.02
+        assert found[name]["decoder"] == ("FlashVDMVolumeDecoding" if "turbo" in name else "VanillaVolumeDecoder")
     assert found["nothing"]["error"] == (
         "StageError: hunyuan3d found no surface in what it made: try another seed, or another picture of it"
     )
-    assert found["surface"]["faces"] > 1000
-    assert found["surface"]["off_centre"] < 0.02
-    assert "1 tensors are missing" in found["keys"]["broken"]
+    assert len(found["keys"]["broken"]) == 3
+    assert all("1 tensors are missing" in text for text in found["keys"]["broken"])
