@@ -62,9 +62,8 @@ def main() -> None:
         known[trial.by, str(trial.case)] = outcome
         if lines:
             with lines.open("a", encoding="utf-8") as file:
-                file.write(
-                    "\n" + json.dumps({"by": trial.by, "case": str(trial.case), **asdict(outcome)})
-                )  # a killed run cut a line short
+                entry = {"by": trial.by, "case": str(trial.case), **asdict(outcome)}
+                file.write("\n" + json.dumps(entry))  # first, because a killed run may have cut a line short
         if (outcome.verdict != "ready" or outcome.seconds > SLOW) and trial.by == "forge_batch":
             print(f"{trial.case}: {outcome.verdict} {outcome.note} ({outcome.seconds:.1f} s)", flush=True)
     document = {by: _summary([(case, known[by, str(case)]) for case in cases]) for by in chosen.by}
