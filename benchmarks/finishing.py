@@ -2,10 +2,10 @@
 
     PYTHONPATH=. python benchmarks/finishing.py REFERENCE.glb [--cells N ...] [--out benchmarks/results/finishing.json]
 
-The reference becomes a double shell with stairs, noise and flipped faces (benchmarks/learned_mesh.py), a mesh of some
-0.9 * area * cells ** 2 faces, and goes through repair, clean, decimate, place, unwrap, build_lods and build_collision with what
-a prop has by default, in one process. Seconds are user and system together, of children too; memory is the most that the process
-takes in a stage. A picture of the cost is drawn beside `--out`, with n log n through the first point.
+The reference becomes a double shell with stairs, noise and flipped faces (benchmarks/learned_mesh.py), whose faces grow with
+cells ** 2, and goes through repair, clean, decimate, place, unwrap, build_lods and build_collision with what a prop has by
+default, in one process. Seconds are user and system together, of children too; memory is the most that the process takes in a
+stage. A picture of the cost is drawn beside `--out`, with n log n through the first point.
 """
 
 from __future__ import annotations
