@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,17 +115,22 @@ class _Events:
         return [name, *parts, gr.update(visible=owns and bool(name))]
 
 
-FIRST_LOOK = 60.0
-"""Seconds that the page waits to know what it shows: reading thousands of assets beside it makes its first paint slow. After
-that it is served, and says that the folder is being read."""
+FIRST_LOOK = 3.0
+"""Seconds that the page waits to know what it shows; a longer folder is read beside it, and it says so meanwhile."""
+SWITCH = 0.0005
+"""Seconds that a thread may keep Python to itself: a viewer's answer is made in many small steps, and each of them would wait
+for Python's usual 5 ms while a long folder is read beside it."""
 
 
 def serve(
     site: Site, settings: Settings, *, runs: bool, host: str | None = None, port: int | None = None
 ) -> tuple[gr.Blocks, str]:
     """Start the page and, where wanted, the runner behind it; give the page and its address. Returns at once."""
-    site.survey.start()
-    site.survey.ready.wait(FIRST_LOOK)
+    sys.setswitchinterval(SWITCH)
+    known = site.survey.remember()
+    if not known:
+        site.survey.start()
+        site.survey.ready.wait(FIRST_LOOK)
     views = Views(site)
     page = build_page(site, views, settings)
     _, address, _ = page.launch(
@@ -148,6 +154,8 @@ def serve(
             "routes": routes(site, views, _webhook(site, settings)),
         },
     )
+    if known:  # there is something to show: reading the folder does not hold up the start
+        site.survey.start()
     if runs:
         site.start()
     return page, address

@@ -54,6 +54,7 @@ def _health(site: Site) -> Callable[[Request], Response]:
             "heartbeat_age_seconds": None if top.age is None else round(top.age, 1),
             "sha": {"seen": top.seen, "processed": top.processed},
             "queue": dict(top.counts),
+            "loaded": survey.queue.loaded,
         }
         return JSONResponse(document, headers={"Cache-Control": "no-store"})
 

@@ -117,7 +117,7 @@ class Site:
             control = load_control(self.content.home).after(action)
             self.content.record(PATH, control.to_json(), f"{who}: {word} {asset}".strip())
         self.nudge.set()
-        self.survey.look()
+        self.survey.glance()
         return f"Noted: {action.line()}"
 
     def try_gpu(self, who: str) -> str:

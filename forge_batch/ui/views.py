@@ -19,7 +19,7 @@ from forge_batch.explain import difference_text, explain_preset, explanation_tex
 from forge_batch.header_view import burn_down, header
 from forge_batch.presets import Presets
 from forge_batch.previews import Previews
-from forge_batch.queue_view import STATES, Wish, select
+from forge_batch.queue_view import STATES, Row, Wish, select
 from forge_batch.trial import judge
 from forge_batch.ui import asset_markup, markup
 from forge_batch.ui.plots import calibration_plot, line_plot
@@ -46,7 +46,7 @@ class Views:
     """Be the answers of one site."""
 
     site: Site
-    _written: dict[Hashable, Any] = field(default_factory=dict)
+    _written: list[tuple[list[Row], dict[Hashable, Any]]] = field(default_factory=lambda: [([], {})])
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -83,22 +83,25 @@ class Views:
 
     def _once(self, key: Hashable, write: Callable[[], T]) -> T:
         """Write something once for all viewers, as long as the survey has seen nothing new."""
-        rows = self.site.survey.rows
-        if self._written.get("rows") is not rows or len(self._written) > MOST:
-            self._written.clear()
-            self._written["rows"] = rows
-        if key not in self._written:
-            self._written[key] = write()
-        found: T = self._written[key]
+        seen, written = self._written[0]
+        if seen is not self.site.survey.rows or len(written) > MOST:
+            written = {}
+            self._written[0] = self.site.survey.rows, written
+        if key not in written:
+            written[key] = write()
+        found: T = written[key]
         return found
 
     def asset(self, name: object) -> tuple[str, str, str]:
         """Write an asset's view: how it stands, its timeline, and the rest."""
+        asset = name if isinstance(name, str) else ""
+        return self._once(("asset", asset[:80]), lambda: self._asset(asset))
+
+    def _asset(self, name: str) -> tuple[str, str, str]:
         survey = self.site.survey
-        one = detail(survey, name) if isinstance(name, str) else None
-        row = survey.row(name) if isinstance(name, str) else None
+        one, row = detail(survey, name), survey.row(name)
         if one is None or row is None:
-            said = f"There is no asset {str(name)[:60]}." if name else "Choose an asset in the queue."
+            said = f"There is no asset {name[:60]}." if name else "Choose an asset in the queue."
             return f'<p class="fb-empty">{escape(said)}</p>', "", ""
         repo = repo_of(self.site.content.name) or ""
         return (
