@@ -53,7 +53,7 @@ def build_page(site: Site, views: Views, settings: Settings) -> gr.Blocks:
                 queue = queue_tab(views)
             with gr.Tab("Asset", id="asset"):
                 view = asset_tab(views, token, asset)
-                texts, pictures = [asset, *view[:4]], view[4:]
+                texts, pictures = [asset, *view[:5]], view[5:]
             with gr.Tab("Windows", id="windows") as tab:
                 windows = html_part()
                 tab.select(views.windows, None, windows, **QUIET)
@@ -109,9 +109,9 @@ class _Events:
         ]
 
     def _view(self, name: str, owns: bool) -> list[Any]:
-        head, now, rest = self.views.asset(name)
         package = self.views.package(name) if name else ""
-        parts = [part("head", head, shown=name[:64], package=package), part("now", now), part("rest", rest)]
+        shown = {"head": {"shown": name[:64], "package": package}}
+        parts = [part(key, html, **shown.get(key, {})) for key, html in self.views.asset(name).items()]
         return [name, *parts, gr.update(visible=owns and bool(name))]
 
 
