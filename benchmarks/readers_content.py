@@ -50,7 +50,9 @@ def main() -> None:
     mesh, _ = human()
     smooth = Mesh(mesh.vertices, mesh.faces, normals=vertex_normals(mesh.vertices, mesh.faces))
     for view, azimuth in VIEWS.items():
-        Image.fromarray(render(smooth, Maps(None, None, None), azimuth, 0.0, 1024, azimuth - 30.0)).save(pictures / f"{view}.png")
+        Image.fromarray(render(smooth, Maps(None, None, None), azimuth, 0.0, 1024, azimuth - 30.0)).save(
+            pictures / f"{view}.png"
+        )
     (folder / "manifests" / "person.yaml").write_text(PERSON)
 
 
