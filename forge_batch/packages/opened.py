@@ -105,11 +105,12 @@ def _of_unity(files: dict[str, bytes], asset: str) -> tuple[Mesh, Maps]:
     """Read Unity's FBX, which stands in house space, and the maps beside it, by the names that its material wires."""
     (model,) = [name for name in files if name.endswith(".fbx") and not name.endswith("_Colliders.fbx")]
     fbx = read_fbx(files[model], model)
+    folder = model.rpartition("/")[0]
 
     def image(name: str | None) -> np.ndarray | None:
         return None if name is None or name not in files else np.asarray(Image.open(io.BytesIO(files[name])))
 
-    color, normal = (image(fbx.textures.get(kind)) for kind in ("DiffuseColor", "NormalMap"))
+    color, normal = (image(f"{folder}/{fbx.textures.get(kind)}") for kind in ("DiffuseColor", "NormalMap"))
     word = Names(asset).texture("mask").rpartition("_")[2]
     mask = image(next((name for name in sorted(files) if word in name and name.endswith(".png")), None))
     orm = None if mask is None else np.dstack([mask[..., 1], 255 - mask[..., 3], mask[..., 0]])
