@@ -86,6 +86,9 @@ LIMITS: dict[str, Limit] = {
     "normal_map_mean": Limit("degrees", 5.0, "fail", "angle between mapped and source normals, mean", _BAKE, "own"),
     "normal_map_p95": Limit("degrees", 15.0, "fail", "angle between mapped and source normals, 95th percentile", _BAKE, "own"),
     "bake_misses": Limit("%", 0.5, "warn", "texels with no source within the cage", "raise bake_normal.cage", "own"),
+    "normal_map_lost": Limit(
+        "%", 5.0, "warn", "surface whose normals the map misses by more than 5 degrees, as the bake saw it", _BAKE, "own"
+    ),
     "albedo_range": Limit(
         "%", 5.0, "warn", "base color outside luminance 30-243 of 255", "even out the input's light", "Khronos Asset Auditor"
     ),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from forge_batch.ops.baker import ERROR_STEPS
 from forge_batch.ops.deviation import measure_deviation
 from forge_batch.ops.hulls import triangle_budget
 from forge_batch.ops.measure_atlas import measure_layout
@@ -20,6 +21,7 @@ from forge_batch.ops.measure_maps import (
     measure_albedo,
     measure_normal_error,
     measure_normal_format,
+    share_above,
     spread_points,
 )
 from forge_batch.ops.measure_shape import (
@@ -36,6 +38,9 @@ from forge_batch.ops.outline_overlap import outline_overlap
 from forge_batch.ops.rays import RayScene
 from forge_batch.ops.source import Projection, SourceMesh
 from forge_batch.ops.unwrap import measure_uv
+
+LOST_DEGREES = 5.0
+"""Angle beyond which a normal map has lost what the source says, degrees."""
 
 VIEWS = ("front", "right", "back", "left")
 
@@ -67,7 +72,7 @@ class Finished:
         lods: All levels, LOD0 first; empty if none were built.
         screen_sizes: Per level, the share of the screen's height at which it takes over.
         hulls: For collision; None if none were asked for.
-        maps: By slot name: normal_map, base_color_map, orm_map, occlusion_map.
+        maps: By slot name: normal_map, normal_error_map, base_color_map, orm_map, occlusion_map.
         cutouts: (h, w, 4) by view.
         manifest: The resolved manifest.
     """
@@ -178,6 +183,9 @@ def measure_maps(asset: Finished) -> Values:
             "normal_map_p95": Measured(error.p95, breach=breach),
             "bake_misses": Measured(100.0 * error.misses),
         }
+    if "normal_error_map" in maps:
+        lost = share_above(maps["normal_error_map"], LOST_DEGREES * ERROR_STEPS, asset.points)
+        values["normal_map_lost"] = Measured(100.0 * lost)
     if "base_color_map" in maps:
         albedo = measure_albedo(mesh, maps["base_color_map"], maps.get("occlusion_map"), asset.points)
         note = f"with up {albedo.up:+.2f}, with occlusion {albedo.occlusion:+.2f}"

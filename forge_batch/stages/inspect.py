@@ -23,6 +23,7 @@ from forge_batch.artifacts import (
     LODS,
     MANIFEST,
     MESH,
+    NORMAL_ERROR_MAP,
     NORMAL_MAP,
     OCCLUSION_MAP,
     ORM_MAP,
@@ -69,7 +70,7 @@ def _load(context: StageContext[Params]) -> Finished:
     lods, about = load_meshes(context.path(LODS)) if context.has(LODS) else ({}, {})
     maps = {
         slot.name: read_png(context.path(slot))
-        for slot in (NORMAL_MAP, BASE_COLOR_MAP, ORM_MAP, OCCLUSION_MAP)
+        for slot in (NORMAL_MAP, NORMAL_ERROR_MAP, BASE_COLOR_MAP, ORM_MAP, OCCLUSION_MAP)
         if context.has(slot)
     }
     return Finished(
@@ -160,7 +161,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="inspect",
     group="export",
-    version=2,
+    version=3,
     device="cpu",
     inputs=(
         MESH,
@@ -168,6 +169,7 @@ stage = Stage(
         LODS.if_any,
         HULLS.if_any,
         NORMAL_MAP.if_any,
+        NORMAL_ERROR_MAP.if_any,
         BASE_COLOR_MAP.if_any,
         ORM_MAP.if_any,
         OCCLUSION_MAP.if_any,
