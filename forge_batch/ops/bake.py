@@ -17,7 +17,7 @@ from numba import njit
 from forge_batch.ops.baker import ERROR_STEPS, ColorMaps, MaterialMaps, Sky
 from forge_batch.ops.gbuffer import Band, GBuffer
 from forge_batch.ops.occlusion import occlusion_map
-from forge_batch.ops.padding import spread
+from forge_batch.ops.padding import fill
 from forge_batch.ops.rays import in_threads
 from forge_batch.ops.source import linear_to_srgb
 
@@ -154,8 +154,9 @@ class CpuBaker:
 
 
 def _padded(buffer: GBuffer, values: np.ndarray) -> np.ndarray:
-    """Fill an atlas (s * s, ...) where no texel found the source."""
-    return spread(values.reshape(buffer.size, buffer.size, *values.shape[1:]), buffer.nearest)
+    """Fill an atlas (s * s, ...) where no texel found the source, in place."""
+    fill(values, buffer.nearest)
+    return values.reshape(buffer.size, buffer.size, *values.shape[1:])
 
 
 def _mean(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
