@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from scipy.spatial import ConvexHull
 
+from forge_batch.ops.baker import ERROR_STEPS
 from forge_batch.ops.deviation import measure_deviation
 from forge_batch.ops.exposure import hidden_share
 from forge_batch.ops.finished import Finished, Measured, Values
@@ -19,6 +20,7 @@ from forge_batch.ops.measure_maps import (
     measure_albedo,
     measure_normal_error,
     measure_normal_format,
+    share_above,
 )
 from forge_batch.ops.measure_shape import (
     compare_outlines,
@@ -36,6 +38,9 @@ from forge_batch.ops.rays import RayScene
 from forge_batch.ops.source import Projection, SourceMesh
 from forge_batch.ops.topology import signed_volume
 from forge_batch.ops.unwrap import measure_uv
+
+LOST_DEGREES = 5.0
+"""Angle beyond which a normal map has lost what the source says, degrees."""
 
 VIEWS = ("front", "right", "back", "left")
 CONVEX = 0.98
@@ -135,6 +140,9 @@ def measure_maps(asset: Finished) -> Values:
         kind = measure_normal_format(maps["normal_map"], asset.points)
         values["normal_map_length"] = Measured(100.0 * kind.length)
         values["normal_map_backward"] = Measured(100.0 * kind.backward)
+    if "normal_error_map" in maps:
+        lost = share_above(maps["normal_error_map"], LOST_DEGREES * ERROR_STEPS, asset.points)
+        values["normal_map_lost"] = Measured(100.0 * lost)
     if "base_color_map" in maps:
         values["padding_fill"] = _padding_fill(asset, maps["base_color_map"])
         albedo = measure_albedo(mesh, maps["base_color_map"], maps.get("occlusion_map"), asset.points)

@@ -23,6 +23,7 @@ from forge_batch.artifacts import (
     LODS,
     MANIFEST,
     MESH,
+    NORMAL_ERROR_MAP,
     NORMAL_MAP,
     OCCLUSION_MAP,
     ORM_MAP,
@@ -69,7 +70,7 @@ def _load(context: StageContext[Params]) -> Finished:
     lods, about = load_meshes(context.path(LODS)) if context.has(LODS) else ({}, {})
     maps = {
         slot.name: read_png(context.path(slot))
-        for slot in (NORMAL_MAP, BASE_COLOR_MAP, ORM_MAP, OCCLUSION_MAP)
+        for slot in (NORMAL_MAP, NORMAL_ERROR_MAP, BASE_COLOR_MAP, ORM_MAP, OCCLUSION_MAP)
         if context.has(slot)
     }
     return Finished(
@@ -150,6 +151,7 @@ stage = Stage(
         LODS.if_any,
         HULLS.if_any,
         NORMAL_MAP.if_any,
+        NORMAL_ERROR_MAP.if_any,
         BASE_COLOR_MAP.if_any,
         ORM_MAP.if_any,
         OCCLUSION_MAP.if_any,
