@@ -6,7 +6,7 @@ from typing import NamedTuple, no_type_check
 
 import cv2
 import numpy as np
-from jaxtyping import Int, Int32, UInt8
+from jaxtyping import Float64, Int, Int32, UInt8
 from numba import njit
 
 from forge_batch.ops.mesh import Mesh
@@ -63,6 +63,13 @@ def measure_layout(mesh: Mesh, size: int, padding: float) -> Layout:
         float((_widths(corners, faces, chart, flat_of) < padding).mean()),
         count,
     )
+
+
+def find_overlap(mesh: Mesh, size: int) -> Float64[np.ndarray, "n 2"]:
+    """Give, in UV units, the centres of the texels that lie inside more than one face of a page of `size` x `size` texels."""
+    assert mesh.uv is not None
+    cover, _ = _draw(mesh.uv.astype(np.float64) * size, mesh.faces, np.zeros(len(mesh.faces), np.int32), size)
+    return np.asarray((np.argwhere(cover > 1)[:, ::-1] + 0.5) / size)
 
 
 def find_charts(mesh: Mesh) -> Int32[np.ndarray, " f"]:
