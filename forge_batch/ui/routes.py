@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from forge_batch.asset_view import NAME, lods_folder
+from forge_batch.asset_view import NAME, stage_folder
 from forge_batch.content.webhook import LARGEST, PATH, Webhook
 from forge_batch.errors import ForgeError
 from forge_batch.header_view import header
@@ -150,7 +150,7 @@ def find_file(site: Site, asset: str, name: str) -> Path | None:
         stem = name.removesuffix(".webp")
         if stem.startswith("texture-"):
             package = _plain(exports / row.facts.package, exports) if row.facts.package else None
-            made = Previews(home, package, lods_folder(site.content, entry.job)) if package else None
+            made = Previews(home, package, stage_folder(site.content, entry.job, "build_lods")) if package else None
             return made.texture(stem.removeprefix("texture-")) if made else None
         images = entry.order.images
         view = stem.removeprefix("input-") if stem != "thumbnail" else next((v for v in ("front", *images) if v in images), "")
