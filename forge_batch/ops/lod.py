@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from forge_batch.ops.collapse import collapse
-from forge_batch.ops.measure_atlas import find_overlap
+from forge_batch.ops.measure_atlas import count_overlap, draw_cover
 from forge_batch.ops.mesh import Mesh
 
 ERROR = 0.005
@@ -39,15 +39,20 @@ def build_lod(mesh: Mesh, ratio: float, gap: float, size: int) -> Lod:
     """
     slack = gap * min(0.125 / ratio, 0.5)
     held = np.zeros(len(mesh.vertices), bool)
-    known = len(find_overlap(mesh, size))
+    known = count_overlap(mesh, size)
     for turn in range(ROUNDS):
         still = turn == ROUNDS - 1
         coarse = collapse(mesh, max(4, int(ratio * len(mesh.faces))), 0.0 if still else slack, ERROR / ratio, held)
-        twice = find_overlap(coarse, size)
+        twice = _overlap(coarse, size)
         if len(twice) <= known or still:
             break
         held |= _near(mesh, coarse, twice)
     return Lod(coarse, len(twice))
+
+
+def _overlap(mesh: Mesh, size: int) -> Float64[np.ndarray, "n 2"]:
+    """Give, in UV units, the centres of the texels that lie inside more than one face."""
+    return np.asarray((np.argwhere(draw_cover(mesh, size) > 1)[:, ::-1] + 0.5) / size)
 
 
 def _near(mesh: Mesh, coarse: Mesh, texels: Float64[np.ndarray, "n 2"]) -> Bool[np.ndarray, " v"]:
