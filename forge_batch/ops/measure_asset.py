@@ -86,7 +86,7 @@ def measure_likeness(asset: Finished) -> Values:
         return values
     softened: Literal["warn"] | None = "warn" if asset.reshaped else None
     note = "symmetrize changed the shape on purpose" if asset.reshaped else ""
-    reference = draw_outlines(asset.source.mesh)
+    reference = draw_outlines(asset.source.mesh, asset.source.grain)
     for level, lod in enumerate(asset.lods or [asset.mesh]):
         values[f"silhouette_lod{level}"] = Measured(compare_outlines(lod, reference), note, breach=softened)
     deviation = measure_deviation(asset.mesh, asset.source.mesh, 20_000)
