@@ -142,7 +142,8 @@ class Queue:
         turns: When an asset's GPU work has its turn, where that is not today, by asset: a day.
         planned: The GPU windows to come, where an allowance is counted.
         folder: What people call the content folder.
-        loaded: Whether the folder has been read at all.
+        loaded: Whether the folder has been read since the page began.
+        as_of: When the facts were true, where it has not; None if there are none yet.
     """
 
     facts: Mapping[str, Facts] = field(default_factory=dict)
@@ -157,6 +158,7 @@ class Queue:
     folder: str = ""
     error: str = ""
     loaded: bool = False
+    as_of: datetime | None = None
     planned: tuple[Planned, ...] = ()
 
 
