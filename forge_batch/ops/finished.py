@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from forge_batch.ops.measure_maps import Points, spread_points
+from forge_batch.ops.measure_maps import NormalAngles, Points, measure_normal_angles, spread_points
+from forge_batch.ops.measure_shape import Outlines, draw_outlines
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.rays import RayScene
 from forge_batch.ops.source import SourceMesh
 
 
@@ -64,6 +66,24 @@ class Finished:
     @cached_property
     def points(self) -> Points:
         return spread_points(self.mesh)
+
+    @cached_property
+    def outlines(self) -> Outlines:
+        """The source's outlines."""
+        assert self.source is not None
+        return draw_outlines(self.source.mesh, self.source.grain)
+
+    @cached_property
+    def scene(self) -> RayScene:
+        """The source, to cast rays at."""
+        assert self.source is not None
+        return RayScene(self.source.mesh)
+
+    @cached_property
+    def normal_angles(self) -> NormalAngles:
+        """The normal map against the source, at `points`."""
+        cage = float(self.wish("bake_normal", "cage", 0.02)) * self.mesh.diagonal
+        return measure_normal_angles(self.mesh, self.maps["normal_map"], self.points, self.scene, cage)
 
     @property
     def texture_size(self) -> int:

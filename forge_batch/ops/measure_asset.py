@@ -25,7 +25,6 @@ from forge_batch.ops.measure_maps import (
 from forge_batch.ops.measure_shape import (
     compare_outlines,
     count_open_edges,
-    draw_outlines,
     front_overlap,
     measure_soundness,
     pivot_offset,
@@ -34,7 +33,6 @@ from forge_batch.ops.measure_shape import (
 from forge_batch.ops.measure_texels import FLAT, half_metal, spread_of, stray_gutter
 from forge_batch.ops.measure_views import back_detail
 from forge_batch.ops.outline_overlap import outline_overlap
-from forge_batch.ops.rays import RayScene
 from forge_batch.ops.source import Projection, SourceMesh
 from forge_batch.ops.topology import signed_volume
 from forge_batch.ops.unwrap import measure_uv
@@ -86,9 +84,8 @@ def measure_likeness(asset: Finished) -> Values:
         return values
     softened: Literal["warn"] | None = "warn" if asset.reshaped else None
     note = "symmetrize changed the shape on purpose" if asset.reshaped else ""
-    reference = draw_outlines(asset.source.mesh, asset.source.grain)
     for level, lod in enumerate(asset.lods or [asset.mesh]):
-        values[f"silhouette_lod{level}"] = Measured(compare_outlines(lod, reference), note, breach=softened)
+        values[f"silhouette_lod{level}"] = Measured(compare_outlines(lod, asset.outlines), note, breach=softened)
     deviation = measure_deviation(asset.mesh, asset.source.mesh, 20_000)
     largest = f"largest {100.0 * deviation.largest / asset.mesh.diagonal:.2f} %"
     said = "; ".join(filter(None, (note, largest)))
@@ -164,8 +161,7 @@ def measure_bake(asset: Finished) -> Values:
     mesh, normal = asset.mesh, asset.maps.get("normal_map")
     if asset.source is None or normal is None or mesh.uv is None or mesh.tangents is None:
         return {}
-    cage = float(asset.wish("bake_normal", "cage", 0.02)) * mesh.diagonal
-    error = measure_normal_error(mesh, normal, asset.points, RayScene(asset.source.mesh), cage)
+    error = measure_normal_error(asset.normal_angles, asset.points)
     breach: Literal["warn"] | None = "warn" if asset.reshaped else None
     tells = abs(error.turned - error.mean) > TELLING
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -105,12 +106,22 @@ def _near_outline(mask: Bool[np.ndarray, "s s"], reach: float) -> Bool[np.ndarra
 
 def compare_outlines(mesh: Mesh, reference: Outlines) -> float:
     """Give intersection over union with a reference's outlines, 0..1, mean over all views; doubtful pixels always agree."""
-    overlaps = []
+    return float(np.mean([_overlap(drawn, mask) for drawn, mask in _pairs(mesh, reference)]))
+
+
+def worst_outline(mesh: Mesh, reference: Outlines) -> tuple[np.ndarray, np.ndarray]:
+    """Give the mesh's and the reference's outline in the view where they agree least; doubtful pixels agree."""
+    return min(_pairs(mesh, reference), key=lambda pair: _overlap(*pair))
+
+
+def _pairs(mesh: Mesh, reference: Outlines) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for (azimuth, elevation), mask, doubtful in zip(VIEWS, reference.masks, reference.doubtful, strict=True):
         drawn = silhouette(mesh.vertices, mesh.faces, azimuth, elevation, OUTLINE, reference.bounds)
-        drawn = np.where(doubtful, mask, drawn)
-        overlaps.append((drawn & mask).sum() / max((drawn | mask).sum(), 1))
-    return float(np.mean(overlaps))
+        yield np.where(doubtful, mask, drawn), mask
+
+
+def _overlap(drawn: np.ndarray, mask: np.ndarray) -> float:
+    return float((drawn & mask).sum() / max((drawn | mask).sum(), 1))
 
 
 def switch_error(deviation: float, diameter: float, screen_size: float) -> float:

@@ -31,7 +31,7 @@ from forge_batch.artifacts import (
     SOURCE_MESH,
 )
 from forge_batch.errors import GateFailed
-from forge_batch.gates import Gate, judge
+from forge_batch.gates import Gate, headline, judge
 from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 
@@ -108,12 +108,22 @@ def _rig_values(context: StageContext[Params], asset: Finished) -> Mapping[str, 
     }
 
 
+def _pictured(gate: Gate, asset: Finished, context: StageContext[Params]) -> Gate:
+    """Draw what a gate that did not pass found, and name the picture."""
+    from forge_batch.ops.gate_pictures import draw_gate
+
+    if gate.result not in {"fail", "warn"}:
+        return gate
+    picture = draw_gate(gate.name, asset, headline(gate))
+    if picture is None:
+        return gate
+    name = f"failed_{gate.name}.png"
+    (context.folder / name).write_bytes(picture)
+    return replace(gate, picture=name)
+
+
 def _refuse(failed: list[Gate]) -> GateFailed:
-    found = []
-    for gate in failed:
-        limit = LIMITS[gate.name]
-        allowed = f"{'at least' if limit.least else 'at most'} {gate.limit:g} {gate.unit}".rstrip()
-        found.append(f"{gate.name} is {gate.value:g}, allowed {allowed} ({limit.meaning})")
+    found = [f"{headline(gate)} ({LIMITS[gate.name].meaning})" for gate in failed]
     advice = list(dict.fromkeys(LIMITS[gate.name].advice for gate in failed))
     count = "a quality gate" if len(failed) == 1 else f"{len(failed)} quality gates"
     return GateFailed(f"{count} failed: {'; '.join(found)}", f"{'; '.join(advice)}; or inspect.strict: false to pack it anyway")
@@ -131,6 +141,7 @@ def run(context: StageContext[Params]) -> Metrics:
     values |= _rig_values(context, asset) if context.has(RIG) else {}
     judged = [name for name in LIMITS if context.has(RIG) or name not in RIG_GATES]
     gates = [judge(name, values.get(name), context.params.limits, asset.kind) for name in judged]
+    gates = [_pictured(gate, asset, context) for gate in gates]
     text = json.dumps([gate.to_json() for gate in gates], indent=1, sort_keys=True)
     context.out(GATES).write_text(text + "\n", encoding="utf-8")
     failed = [gate for gate in gates if gate.result == "fail"]
