@@ -24,15 +24,17 @@ def package(path: Path, **changes: object) -> Path:
     """Write a package of the crate whose report says what holds, but for the changes."""
     glb = encode_glb("SM_Crate", CRATE, {}, "M_Crate")
     report = {
+        "asset": "crate",
         "engine": "ue5",
         "files": {"SM_Crate.glb": {"sha256": hashlib.sha256(glb).hexdigest()}},
-        "texture_size": 512,
+        "texture_size": 0,
         "triangles": [len(CRATE.faces)],
         "size_cm": [100.0, 100.0, 100.0],
         "gates": [],
         **changes,
     }
-    write_zip(path, {"SM_Crate.glb": glb, "report.json": json.dumps(report).encode()})
+    manifest = b"place: {height_cm: 100, pivot: bottom_center}\nunwrap: {padding: 1}\n"
+    write_zip(path, {"SM_Crate.glb": glb, "report.json": json.dumps(report).encode(), "manifest.yaml": manifest})
     return path
 
 

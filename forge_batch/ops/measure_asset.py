@@ -22,6 +22,7 @@ from forge_batch.ops.measure_maps import (
     measure_normal_format,
     spread_points,
 )
+from forge_batch.ops.measure_rig import measure_rig
 from forge_batch.ops.measure_shape import (
     compare_outlines,
     count_open_edges,
@@ -34,6 +35,7 @@ from forge_batch.ops.measure_shape import (
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.outline_overlap import outline_overlap
 from forge_batch.ops.rays import RayScene
+from forge_batch.ops.rig import Rig
 from forge_batch.ops.source import Projection, SourceMesh
 from forge_batch.ops.unwrap import measure_uv
 
@@ -64,6 +66,7 @@ class Finished:
 
     Attributes:
         mesh: LOD0, with uv, normals and tangents.
+        source: What it was made from; None where only the asset itself is at hand, and what needs the source is not measured.
         lods: All levels, LOD0 first; empty if none were built.
         screen_sizes: Per level, the share of the screen's height at which it takes over.
         hulls: For collision; None if none were asked for.
@@ -73,7 +76,7 @@ class Finished:
     """
 
     mesh: Mesh
-    source: SourceMesh
+    source: SourceMesh | None
     lods: Sequence[Mesh]
     screen_sizes: Sequence[float]
     hulls: Sequence[Mesh] | None
@@ -122,11 +125,12 @@ def measure_shape(asset: Finished) -> Values:
     }
     softened: Literal["warn"] | None = "warn" if asset.reshaped else None
     note = "symmetrize changed the shape on purpose" if asset.reshaped else ""
-    reference = draw_outlines(asset.source.mesh)
-    for level, lod in enumerate(asset.lods or [asset.mesh]):
-        values[f"silhouette_lod{level}"] = Measured(compare_outlines(lod, reference), note, breach=softened)
-    deviation = measure_deviation(asset.mesh, asset.source.mesh, 20_000)
-    values["surface_deviation"] = Measured(100.0 * deviation.p99 / asset.mesh.diagonal, note)
+    if asset.source:
+        reference = draw_outlines(asset.source.mesh)
+        for level, lod in enumerate(asset.lods or [asset.mesh]):
+            values[f"silhouette_lod{level}"] = Measured(compare_outlines(lod, reference), note, breach=softened)
+        deviation = measure_deviation(asset.mesh, asset.source.mesh, 20_000)
+        values["surface_deviation"] = Measured(100.0 * deviation.p99 / asset.mesh.diagonal, note)
     if len(asset.lods) > 1:
         values["lod_watertight"] = Measured(None if is_open else max(count_open_edges(lod) for lod in asset.lods[1:]))
     for level, (lod, screen_size) in enumerate(zip(asset.lods, asset.screen_sizes, strict=False)):
@@ -168,12 +172,15 @@ def measure_maps(asset: Finished) -> Values:
         return values
     if "normal_map" in maps and mesh.tangents is not None:
         kind = measure_normal_format(maps["normal_map"], asset.points)
+        values |= {
+            "normal_map_length": Measured(100.0 * kind.length),
+            "normal_map_backward": Measured(100.0 * kind.backward),
+        }
+    if "normal_map" in maps and mesh.tangents is not None and asset.source:
         cage = float(asset.wish("bake_normal", "cage", 0.02)) * mesh.diagonal
         error = measure_normal_error(mesh, maps["normal_map"], asset.points, RayScene(asset.source.mesh), cage)
         breach: Literal["warn"] | None = "warn" if asset.reshaped else None
         values |= {
-            "normal_map_length": Measured(100.0 * kind.length),
-            "normal_map_backward": Measured(100.0 * kind.backward),
             "normal_map_mean": Measured(error.mean, breach=breach),
             "normal_map_p95": Measured(error.p95, breach=breach),
             "bake_misses": Measured(100.0 * error.misses),
@@ -225,6 +232,8 @@ def measure_placement(asset: Finished) -> Values:
     if "front" in masks:
         yaw = float(asset.wish("place", "yaw_degrees", 0.0))
         values["front_axis"] = Measured(front_overlap(asset.mesh.vertices, asset.mesh.faces, masks["front"], yaw))
+    if asset.source is None:
+        return values
     overlaps = {
         view: outline_overlap(asset.source.mesh, asset.cutouts[view][..., 3], projection.camera)
         for view in masks
@@ -237,6 +246,18 @@ def measure_placement(asset: Finished) -> Values:
     else:
         values["input_agreement"] = Measured(None, "the generator gives no cameras for these pictures")
     return values
+
+
+def measure_skeleton(asset: Finished, rig: Rig, mesh: Mesh) -> Values:
+    """Measure a rig, under the names it has in packages, on the mesh that its weights belong to."""
+    facts = measure_rig(rig, mesh)
+    return {
+        "rig_joints": Measured(facts.joints),
+        "rig_weights": Measured(facts.unbound),
+        "rig_influences": Measured(facts.influences, bound=int(asset.wish("export", "influences", 8))),
+        "rig_leaf_bones": Measured(facts.leaves),
+        "rig_stretch": Measured(facts.stretch, "" if facts.stretch else "a walk needs the joints of arms and legs"),
+    }
 
 
 def _shows(projection: Projection, cutout: np.ndarray) -> bool:

@@ -73,6 +73,7 @@ CASES: dict[str, tuple[str, np.ndarray, Bend]] = {
     ),
     "godot4 three": THREE,
     "blender blender": GLTF,
+    "blender ufbx": ("SK_Winged_LODs.fbx", poses.HOUSE, lambda path, rig: poses.by_ufbx(path, rig, POSES, poses.HOUSE)),
     "web three": THREE,
     "web blender": GLTF,
 }
@@ -89,8 +90,8 @@ def test_a_character_bends_alike_in_every_file(case: str, asset: Asset, folders:
     rigs = level_rigs(asset)
     found = bend(folders[engine] / file, rigs[0])
     coarse = ["SK_Winged_LOD1", "SK_Winged_LOD2"]
-    names = {"unity_hdrp": ["SK_Winged_LOD0", *coarse], "blender": ["SK_Winged", *coarse]}
-    levels = names.get(engine, ["SK_Winged"])
+    names = {"unity_hdrp": ["SK_Winged_LOD0", *coarse]}
+    levels = names.get(engine, ["SK_Winged", *(coarse if file.endswith("_LODs.fbx") else [])])
     assert all(set(pose) == set(levels) for pose in found)
     for level, name in enumerate(levels):
         meant = poses.expected(rigs[level], asset.lods[level], POSES)
@@ -113,7 +114,7 @@ def test_every_engine_gets_one_skinned_model(folders: dict[str, Path]) -> None:
         "ue5": ["SK_Winged.fbx", "SM_Winged.fbx", "SM_Winged.glb"],
         "unity_hdrp": ["SK_Winged.fbx", "SK_Winged_Colliders.fbx"],
         "godot4": glb,
-        "blender": glb,
+        "blender": ["SK_Winged.glb", "SK_Winged_LODs.fbx"],
         "web": glb,
     }
 

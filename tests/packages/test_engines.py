@@ -56,7 +56,7 @@ def test_every_engine_gets_its_own_files(asset: Asset) -> None:
         "ue5": {fbx, color, normal, "Winged/T_Winged_ORM.png", "Winged_glTF/SM_Winged.glb"},
         "unity_hdrp": {fbx, "Winged/SM_Winged_Colliders.fbx", color, normal, "Winged/T_Winged_MODS.png"},
         "godot4": {glb},
-        "blender": {glb, color, normal, *apart},
+        "blender": {glb, "Winged/SM_Winged_LODs.fbx", color, normal, *apart},
         "web": {glb},
     }
 
@@ -137,7 +137,7 @@ def test_every_glb_passes_the_validator(folders: dict[str, Path], engine: str) -
 
 
 def test_godot_finds_bodies_by_their_names(folders: dict[str, Path]) -> None:
-    """Beside the mesh stand two nodes that end with -convcolonly, with no material; the socket hangs on the mesh."""
+    """Beside the mesh stand two nodes that end with -convcolonly, of a plain material; the socket hangs on the mesh."""
     document = Glb((folders["godot4"] / "SM_Winged.glb").read_bytes()).document
     nodes = document["nodes"]
     roots = [nodes[index]["name"] for index in document["scenes"][0]["nodes"]]
@@ -145,7 +145,8 @@ def test_godot_finds_bodies_by_their_names(folders: dict[str, Path]) -> None:
     (socket,) = [nodes[index] for index in nodes[0]["children"]]
     assert socket["name"] == "SOCKET_Grip"
     np.testing.assert_allclose(socket["translation"], GRIP, atol=1e-6)
-    assert all("material" not in mesh["primitives"][0] for mesh in document["meshes"][1:])
+    hulls = [mesh["primitives"][0]["material"] for mesh in document["meshes"][1:]]
+    assert [document["materials"][index]["name"] for index in hulls] == ["Collision"] * 2
 
 
 @pytest.mark.blender

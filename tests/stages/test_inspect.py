@@ -29,6 +29,7 @@ from forge_batch.artifacts import (
     SOURCE_MESH,
 )
 from forge_batch.errors import GateFailed
+from forge_batch.judge import judge
 from forge_batch.ops import measure_asset
 from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
 from forge_batch.ops.image_file import write_png
@@ -355,7 +356,7 @@ def test_a_planted_defect_is_found(
     """Each defect breaks the gate that is there for it; that the sound asset passes it is the test above."""
     spoil, gate, result = DEFECTS[defect]
     asset = inspect._load(_context(spoil(sound), tmp_path, Params()))
-    assert inspect._judge(gate, group_of[gate](asset)[gate], Params()).result == result
+    assert judge(gate, group_of[gate](asset)[gate], {}).result == result
 
 
 def test_a_strict_manifest_refuses_with_every_number(sound: Asset, tmp_path: Path) -> None:
