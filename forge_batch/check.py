@@ -19,27 +19,17 @@ import yaml
 
 from forge_batch.check_fbx import fbx_gates, finest
 from forge_batch.check_glb import LARGEST_EDGE, glb_maps, image_fault
+from forge_batch.check_mesh import finished_gates, mesh_gates, together
 from forge_batch.errors import BackendUnavailable, ContentError
 from forge_batch.gate_text import gate_rows, verdict
-from forge_batch.gates import Gate, Result
-from forge_batch.judge import judge
+from forge_batch.gates import Gate, Result, judge
 from forge_batch.ops.fbx_reader import FbxContents, read_fbx
-from forge_batch.ops.gate_limits import LIMITS
-from forge_batch.ops.measure_asset import (
-    Finished,
-    Values,
-    measure_atlas,
-    measure_collision,
-    measure_maps,
-    measure_placement,
-    measure_shape,
-    measure_skeleton,
-)
-from forge_batch.ops.measure_atlas import measure_layout
-from forge_batch.ops.measure_shape import measure_soundness
+from forge_batch.ops.finished import Finished
+from forge_batch.ops.measure_asset import measure_skeleton
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.mesh_file import KINDS, decode_mesh
+from forge_batch.ops.mesh_file import KINDS, decode_mesh, decode_textured
 from forge_batch.packages.engines import ENGINES, Engine
+from forge_batch.packages.mannequin import mannequin_names
 from forge_batch.packages.opened import open_files, read_zip
 from forge_batch.packages.opened_parts import open_parts
 
@@ -79,7 +69,7 @@ def check(path: Path) -> Verdict:
     if kind == "fbx":
         return Verdict(str(path), tuple(_fbx(data, path.name)))
     if kind in KINDS:
-        return Verdict(str(path), tuple(_mesh_gates(decode_mesh(data, kind, path.name), None)))
+        return Verdict(str(path), tuple(mesh_gates(*decode_textured(data, kind, path.name))))
     if not zipfile.is_zipfile(path):
         known = ", .".join(("fbx", *KINDS))
         raise ContentError(f"{path} is neither a package nor a mesh", f"give export_<Asset>_UE5.zip, or .{known}")
@@ -90,7 +80,7 @@ def _fbx(data: bytes, name: str) -> Iterator[Gate]:
     """Measure an FBX that stands alone."""
     fbx = read_fbx(data, name)
     if mesh := finest(fbx):
-        yield from _mesh_gates(mesh, None)
+        yield from mesh_gates(mesh, {})
     yield from fbx_gates(fbx)
 
 
@@ -142,50 +132,27 @@ def _images(files: Mapping[str, bytes]) -> Gate:
 
 def _measured(files: Mapping[str, bytes], path: str, read: Mapping[str, FbxContents], report: dict[str, Any]) -> Iterator[Gate]:
     """Measure anew what can be measured without the source; for the rest the package's own report speaks."""
+    known = [Gate.from_json(gate) for gate in report["gates"]]
     try:
         opened = open_files(files, path)
     except BackendUnavailable:  # said above, file by file
-        yield from (Gate.from_json(gate) for gate in report["gates"])
+        yield from known
         return
     parts = open_parts(files, read)
-    manifest = yaml.safe_load(opened.manifest)
     slots = {"base_color_map": opened.maps.base_color, "normal_map": opened.maps.normal, "orm_map": opened.maps.orm}
     maps = {slot: image for slot, image in slots.items() if image is not None}
     if opened.maps.orm is not None:
         maps["occlusion_map"] = np.ascontiguousarray(opened.maps.orm[..., 0])
-    sizes = report.get("screen_sizes", [])
-    asset = Finished(opened.mesh, None, parts.lods, sizes, parts.hulls, maps, {}, manifest)
-    values: Values = {}
-    for measure in (measure_shape, measure_atlas, measure_maps, measure_collision, measure_placement):
-        values |= measure(asset)
-    limits = (manifest.get("inspect") or {}).get("limits") or {}
-    skins = [measure_skeleton(asset, rig, mesh) for mesh, rig in parts.skinned.values()]
-    anew = {name for values in (values, *skins) for name, value in values.items() if value.value is not None}
-    yield from (judge(name, values[name], limits) for name in LIMITS if name in values and name in anew)
-    for file, skin in zip(parts.skinned, skins, strict=True):
-        for name, value in skin.items():
-            yield judge(name, replace(value, note=f"{file}; {value.note}" if value.note else file), limits)
-    yield from (Gate.from_json(gate) for gate in report["gates"] if gate["name"] not in anew)
-
-
-def _mesh_gates(mesh: Mesh, texture_size: int | None) -> Iterator[Gate]:
-    sound = measure_soundness(mesh)
-    values: dict[str, float] = {
-        "watertight": sound.open_edges,
-        "manifold": sound.crowded_edges,
-        "winding": sound.conflicting_edges,
-        "inverted_parts": sound.inverted_parts,
-        "degenerate_faces": sound.slivers,
-        "floaters": sound.floaters,
-        "inner_shells": 100.0 * sound.inner_share,
-    }
-    if mesh.uv is not None:
-        layout = measure_layout(mesh, texture_size or 2048, 0.0)
-        values |= {"uv_overlap": layout.overlap, "degenerate_uv": layout.empty_faces, "atlas_use": 100.0 * layout.use}
-    for name, value in values.items():
-        limit = LIMITS[name]
-        bound = limit.bound if limit.bound is not None else 0
-        yield Gate(name, value, bound, limit.unit, "pass" if limit.holds(value, bound) else limit.breach, limit.meaning)
+    sizes, wish = report.get("screen_sizes", []), yaml.safe_load(opened.manifest)
+    asset = Finished(opened.mesh, None, parts.lods, sizes, parts.hulls, maps, {}, wish)
+    limits = asset.wish("inspect", "limits", {})
+    skins = []
+    for file, (mesh, rig) in parts.skinned.items():
+        unmatched = mannequin_names(rig.names).unmatched
+        for name, value in measure_skeleton(asset, rig, mesh, unmatched).items():
+            noted = replace(value, note=f"{file}; {value.note}" if value.note else file)
+            skins.append(judge(name, noted, limits, asset.kind))
+    yield from together([*finished_gates(asset), *skins], known)
 
 
 def _agreement(levels: list[Mesh], sides: np.ndarray, report: dict[str, Any], name: str) -> Iterator[Gate]:

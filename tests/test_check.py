@@ -65,6 +65,11 @@ def test_a_file_changed_after_packing_is_found(tmp_path: Path) -> None:
     assert (gate.result, gate.value, gate.note) == ("fail", 2, "missing or changed: SM_Crate.glb, T_Crate_N.png")
 
 
+def test_a_model_without_its_maps_is_found(tmp_path: Path) -> None:
+    """A GLB whose material wires nothing fails where the report speaks of textures."""
+    assert failed(package(tmp_path / "crate.zip", texture_size=512)) == {"glb_maps"}
+
+
 def test_a_hole_is_found_in_any_mesh(tmp_path: Path) -> None:
     """A box without one triangle has three open edges."""
     lines = [f"v {x} {y} {z}" for x, y, z in CRATE.vertices] + [f"f {a} {b} {c}" for a, b, c in CRATE.faces[1:] + 1]

@@ -21,7 +21,7 @@ from forge_batch.ops.render import Maps
 from forge_batch.ops.tangents import split_by_tangent
 from forge_batch.packages.asset import turned
 from forge_batch.packages.names import Names
-from forge_batch.packages.ue5 import GLB_AXES
+from forge_batch.packages.ue5 import FBX_AXES, GLB_AXES
 
 LARGEST = 2 << 30  # bytes that a package may unpack to
 
@@ -87,6 +87,26 @@ def open_files(files: Mapping[str, bytes], name: str) -> Opened:
     else:
         mesh, maps = _of_unity(files, asset)
     return Opened(asset, engine, manifest, split_by_tangent(mesh), maps)
+
+
+def package_levels(path: Path) -> list[Mesh]:
+    """Give every level of detail that a package holds, the finest first, in house space, with normals, uv and tangents.
+
+    Coarser levels are in an FBX alone; where a package has none, its one mesh is all.
+
+    Raises:
+        What `open_package` raises; BackendUnavailable wherever there is an FBX and ufbx is not installed.
+    """
+    opened = open_package(path)
+    with zipfile.ZipFile(path) as archive:
+        models = {name for name in archive.namelist() if name.endswith(".fbx") and not name.endswith("_Colliders.fbx")}
+        whole = {name.removesuffix(".glb") + ".fbx" for name in archive.namelist() if name.endswith(".glb")}
+        name = next(iter(sorted(models & whole or models)), None)  # a skeletal mesh has a name of its own
+        if name is None:
+            return [opened.mesh]
+        fbx = read_fbx(archive.read(name), name)
+    axes = FBX_AXES.T if opened.engine == "ue5" else np.eye(3, dtype=np.float32)
+    return [split_by_tangent(turned(part.mesh, axes, fbx.unit)) for part in fbx.levels]
 
 
 def _of_glb(data: bytes) -> tuple[Mesh, Maps]:

@@ -30,15 +30,12 @@ from forge_batch.artifacts import (
     SOURCE_MESH,
 )
 from forge_batch.errors import GateFailed
-from forge_batch.gates import Gate
-from forge_batch.judge import judge
+from forge_batch.gates import Gate, judge
 from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from forge_batch.ops.measure_asset import Finished, Measured
+    from forge_batch.ops.finished import Finished, Values
 
 
 def _gate_name(name: str) -> str:
@@ -62,8 +59,8 @@ class Params(Switchable):
 
 
 def _load(context: StageContext[Params]) -> Finished:
+    from forge_batch.ops.finished import Finished
     from forge_batch.ops.image_file import read_png
-    from forge_batch.ops.measure_asset import Finished
     from forge_batch.ops.mesh import load_arrays, load_mesh, load_meshes
     from forge_batch.ops.source import load_source
 
@@ -85,15 +82,15 @@ def _load(context: StageContext[Params]) -> Finished:
     )
 
 
-def _rig_values(context: StageContext[Params], asset: Finished) -> Mapping[str, Measured]:
+def _rig_values(context: StageContext[Params], asset: Finished) -> Values:
     """Measure the skeleton, under the names it will have."""
     from forge_batch.ops.measure_asset import measure_skeleton
     from forge_batch.ops.rig import load_rig
     from forge_batch.packages.mannequin import mannequin_names
 
     rig = load_rig(context.path(RIG))
-    named = replace(rig, names=tuple(mannequin_names(rig.names).names))
-    return measure_skeleton(asset, named, asset.mesh)
+    named = mannequin_names(rig.names)
+    return measure_skeleton(asset, replace(rig, names=tuple(named.names)), asset.mesh, named.unmatched)
 
 
 def _refuse(failed: list[Gate]) -> GateFailed:
@@ -109,23 +106,16 @@ def _refuse(failed: list[Gate]) -> GateFailed:
 
 def run(context: StageContext[Params]) -> Metrics:
     """Measure, write the gates, and refuse the asset if one failed and the manifest is strict."""
-    from forge_batch.ops import measure_asset
+    from forge_batch.ops.measure_asset import GROUPS
 
     asset = _load(context)
-    groups = (
-        measure_asset.measure_shape,
-        measure_asset.measure_atlas,
-        measure_asset.measure_maps,
-        measure_asset.measure_collision,
-        measure_asset.measure_placement,
-    )
-    values: measure_asset.Values = {}
-    for index, measure in enumerate(groups):
-        context.progress(index / len(groups), measure.__name__.removeprefix("measure_"))
+    values: Values = {}
+    for index, measure in enumerate(GROUPS):
+        context.progress(index / len(GROUPS), measure.__name__.removeprefix("measure_"))
         values |= measure(asset)
     values |= _rig_values(context, asset) if context.has(RIG) else {}
     judged = [name for name in LIMITS if context.has(RIG) or name not in RIG_GATES]
-    gates = [judge(name, values.get(name), context.params.limits) for name in judged]
+    gates = [judge(name, values.get(name), context.params.limits, asset.kind) for name in judged]
     text = json.dumps([gate.to_json() for gate in gates], indent=1, sort_keys=True)
     context.out(GATES).write_text(text + "\n", encoding="utf-8")
     failed = [gate for gate in gates if gate.result == "fail"]
@@ -138,7 +128,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="inspect",
     group="export",
-    version=2,
+    version=3,
     device="cpu",
     inputs=(
         MESH,

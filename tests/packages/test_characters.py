@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from forge_batch.check import check
 from forge_batch.ops.rig import Rig
 from forge_batch.packages.asset import Asset
 from forge_batch.packages.engines import ENGINES
 from forge_batch.packages.skinned import level_rigs
+from forge_batch.packages.zip_file import write_zip
 from tests import poses, winged_box
 from tests.ops.test_glb import Glb
 from tests.readers import ask_ufbx_skin, validate_glb
@@ -137,6 +140,47 @@ def test_bones_bear_the_mannequins_names_everywhere(folders: dict[str, Path]) ->
         assert [document["nodes"][joint]["name"] for joint in skin["joints"]] == MANNEQUIN
         armature = document["nodes"][skin["skeleton"]]
         assert (armature["name"], armature["children"]) == ("Armature", [skin["joints"][0]])
+
+
+def packed(path: Path, engine: str, files: Mapping[str, bytes]) -> Path:
+    """Write a package whose report says what holds."""
+    width, height, depth = 110.0, 80.0, 125.0
+    report = {
+        "asset": "winged",
+        "engine": engine,
+        "files": {},
+        "texture_size": 16,
+        "triangles": [48, 36, 12],
+        "size_cm": [(width, height, depth)[axis] for axis in ENGINES[engine].axes],
+        "gates": [],
+    }
+    papers = {"report.json": json.dumps(report).encode(), "manifest.yaml": b"place: {height_cm: 80}\n"}
+    write_zip(path, {**files, **papers})
+    return path
+
+
+def skin_gates(path: Path) -> list[tuple[str, str]]:
+    """Give name and result of what `check` says of skins."""
+    return [(gate.name, gate.result) for gate in check(path).gates if gate.name in {"rig_joints", "rig_weights", "rig_roots"}]
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_check_reads_the_skin_of_every_file(engine: str, asset: Asset, tmp_path: Path) -> None:
+    """Joints, roots and weights are measured again in each file that has a skin, Draco's too."""
+    found = skin_gates(packed(tmp_path / "a.zip", engine, ENGINES[engine].files(asset)))
+    files = 2 if engine == "blender" else 1
+    assert found == [(name, "pass") for name in ("rig_joints", "rig_roots", "rig_weights")] * files
+
+
+def test_check_finds_weights_that_were_lost(asset: Asset, tmp_path: Path) -> None:
+    """With one vertex' weights set to nothing in the finished GLB, one vertex is counted."""
+    files = ENGINES["godot4"].files(asset)
+    ((name, data),) = files.items()
+    read = Glb(data)
+    weights = read.array(read.document["meshes"][0]["primitives"][0]["attributes"]["WEIGHTS_0"])[0].tobytes()
+    path = packed(tmp_path / "a.zip", "godot4", {name: data.replace(weights, bytes(16), 1)})
+    (gate,) = [gate for gate in check(path).gates if gate.name == "rig_weights"]
+    assert (gate.result, gate.value) == ("fail", 1)
 
 
 def test_godot_gives_no_character_a_body_that_stands_still(folders: dict[str, Path]) -> None:

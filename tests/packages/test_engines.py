@@ -149,6 +149,16 @@ def test_godot_finds_bodies_by_their_names(folders: dict[str, Path]) -> None:
     assert [document["materials"][index]["name"] for index in hulls] == ["Collision"] * 2
 
 
+def test_blender_gets_levels_and_hulls_in_an_fbx(folders: dict[str, Path]) -> None:
+    """In metres and house axes: three levels in a group, the finest named as the GLB's mesh, two hulls beside it."""
+    read = ask_ufbx(folders["blender"] / "SM_Winged_LODs.fbx")
+    assert (read["unit_metres"], read["warnings"]) == (1.0, [])
+    levels = ["SM_Winged", "SM_Winged_LOD1", "SM_Winged_LOD2"]
+    assert read["groups"][0] == {"name": "SM_Winged_LodGroup", "children": levels}
+    assert [mesh["name"] for mesh in read["meshes"]] == [*levels, "UCX_SM_Winged_00", "UCX_SM_Winged_01"]
+    np.testing.assert_allclose(np.array(read["meshes"][0]["positions"]).max(axis=0), winged_box.HIGH, atol=1e-6)
+
+
 @pytest.mark.blender
 @pytest.mark.parametrize(("engine", "tolerance"), [("godot4", 1e-6), ("blender", 1e-6), ("web", 1e-4)])
 def test_blender_finds_the_house_frame_in_every_glb(folders: dict[str, Path], engine: str, tolerance: float) -> None:
