@@ -23,7 +23,7 @@ from forge_batch.ops.glb_file import (
     add_surface,
 )
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.rig import Rig, rig_fault
+from forge_batch.ops.rig import Rig, hung, rig_fault
 from forge_batch.ops.writable import check_hull, check_surface
 
 __all__ = ["BASE_COLOR", "DRACO", "NORMAL", "ORM", "WEBP", "encode_glb", "encode_web_glb"]
@@ -51,7 +51,7 @@ def encode_glb(
         image_names: Names of the images, from which engines name texture assets, by the keys of `textures`; a key without
             one names its image itself.
         solids: Convex meshes by name, each a node beside the mesh with a plain material; only positions are used.
-        points: Places by name, each an empty node below the mesh.
+        points: Places by name, each an empty node below the mesh, or below the nearest joint.
         rig: For the vertices of the mesh; None for what is not to be bent.
 
     Raises:
@@ -69,10 +69,8 @@ def encode_glb(
         check_hull(solid, label)
         file.meshes.append(gltf.Mesh(name=label, primitives=[add_solid(blob, solid)]))
     roots = _add_nodes(file, [name, *(solids or {})], rig is not None)
-    for label, place in (points or {}).items():
-        file.nodes[0].children.append(len(file.nodes))
-        file.nodes.append(gltf.Node(name=label, translation=[float(x) for x in place]))
     bones = [add_skeleton(blob, rig)] if rig else []
+    _add_points(file, points or {}, rig)
     file.scenes = [gltf.Scene(nodes=[*roots, *bones])]
     return _finished(blob)
 
@@ -83,6 +81,7 @@ def encode_web_glb(
     textures: Mapping[str, bytes],
     material: str,
     image_names: Mapping[str, str],
+    points: Mapping[str, Sequence[float]] | None = None,
     rig: Rig | None = None,
 ) -> bytes:
     """Give the bytes of a GLB whose mesh is packed by Draco and whose textures are WebP, by the keys of `encode_glb`.
@@ -107,6 +106,7 @@ def encode_web_glb(
     file.meshes = [gltf.Mesh(name=name, primitives=[primitive])]
     roots = _add_nodes(file, [name], rig is not None)
     bones = [add_skeleton(blob, rig)] if rig else []
+    _add_points(file, points or {}, rig)
     file.scenes = [gltf.Scene(nodes=[*roots, *bones])]
     return _finished(blob)
 
@@ -116,6 +116,14 @@ def _add_nodes(file: gltf.GLTF2, names: Sequence[str], skinned: bool) -> list[in
     file.nodes = [gltf.Node(name=name, mesh=index) for index, name in enumerate(names)]
     file.nodes[0].skin = 0 if skinned else None
     return list(range(len(names)))
+
+
+def _add_points(file: gltf.GLTF2, points: Mapping[str, Sequence[float]], rig: Rig | None) -> None:
+    """Add an empty node for each place, below the first node or below the nearest joint."""
+    for label, place in points.items():
+        joint, offset = hung(rig, place) if rig else (0, [float(x) for x in place])
+        file.nodes[file.skins[0].joints[joint] if rig else 0].children.append(len(file.nodes))
+        file.nodes.append(gltf.Node(name=label, translation=offset))
 
 
 def _finished(blob: Blob) -> bytes:

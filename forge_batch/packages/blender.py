@@ -49,7 +49,8 @@ def _levels(asset: Asset) -> bytes:
     there = {"DiffuseColor": asset.base_color, "NormalMap": asset.normal}
     textures = {key: file for key, file in wired.items() if there[key] is not None}
     if asset.rig:
-        return encode_skinned_fbx(replace(skinned_scene(asset, np.eye(3, dtype=np.float32), 1.0, textures), frame=METRES_Y_UP))
+        skinned = skinned_scene(asset, np.eye(3, dtype=np.float32), 1.0, textures)
+        return encode_skinned_fbx(replace(skinned, sockets=asset.sockets, frame=METRES_Y_UP))
     distances, material = switch_distances(asset), asset.names.material
     scene = FbxScene(asset.model, asset.lods, distances, asset.hulls, material, textures, asset.sockets, METRES_Y_UP)
     return encode_fbx(scene)
