@@ -149,15 +149,19 @@ class Previews:
         return encode_glb(opened.asset, mesh, pngs, opened.asset)
 
 
-def picture(home: Path, source: Path, edge: int) -> Path:
-    """Give a small copy of a picture as WebP, made once. Raises OSError if it cannot be read."""
+def picture(home: Path, source: Path, edge: int, *, close: bool = False) -> Path:
+    """Give a small copy of a picture as WebP, made once; `close`: without the clear margin around what is seen.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     status = source.stat()
-    mark = f"{source} {status.st_size} {status.st_mtime_ns} {edge}"
+    mark = f"{source} {status.st_size} {status.st_mtime_ns} {edge} {close}"
     path = home / FOLDER / "small" / f"{hashlib.sha256(mark.encode()).hexdigest()[:24]}.webp"
     with _small:  # several viewers ask for the same picture at once
         if not path.is_file():
             try:
-                replace_file(path, thumbnail(source.read_bytes(), edge))
+                replace_file(path, thumbnail(source.read_bytes(), edge, close=close))
             except (ForgeError, ValueError, SyntaxError) as error:
                 raise OSError(f"{source.name} cannot be shown ({error})") from error
     return path
