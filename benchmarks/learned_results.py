@@ -18,13 +18,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import torch
-import trimesh
-from scipy import ndimage
-from scipy.spatial import cKDTree
-from skimage.measure import marching_cubes
 
+from benchmarks.learned_mesh import learned_mesh
 from forge_batch.backends import trellis2
 from forge_batch.content.local import LocalContent
 from forge_batch.executors.contract import Chain, Event, Finished
@@ -44,36 +40,11 @@ unwrap: {texture_size: 1024}
 
 
 def model_result(path: Path, cells: int) -> SimpleNamespace:
-    """Make the mesh and voxels of a reference as upstream's MeshWithVoxel holds them."""
-    rng = np.random.default_rng(0)
-    scene = trimesh.load(path, force="scene")
-    pieces = scene.dump()
-    points, colors = [], []
-    for piece in pieces:
-        count = max(2000, int(3_000_000 * piece.area / sum(one.area for one in pieces)))
-        piece.visual.material = piece.visual.material.to_simple()
-        sample, _, color = trimesh.sample.sample_surface(piece, count, sample_color=True, seed=1)
-        points.append(sample)
-        colors.append(np.asarray(color)[:, :3] / 255)
-    house, color = np.concatenate(points), np.concatenate(colors)
-    native = house @ trellis2.TO_NATIVE.T * 0.98
-    cell = np.unique(np.floor((native + 0.5) * cells).astype(int), axis=0)
-    empty = np.ones((cells,) * 3, bool)
-    empty[tuple(cell.T)] = False
-    # a wall of 1.25 cells to either side of the cells that the surface passes: an outer and an inner shell, with stairs
-    distance = np.minimum(ndimage.distance_transform_edt(empty), 4).astype(np.float32)
-    vertices, faces, _, _ = marching_cubes(distance, 1.25)
-    vertices = (vertices + 0.5 + rng.normal(0, 0.12, vertices.shape)) / cells - 0.5
-    turned = rng.random(len(faces)) < 0.3
-    faces = np.where(turned[:, None], faces[:, ::-1], faces)
-    near = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
-    coords = np.unique((cell[:, None] + near).reshape(-1, 3), axis=0)
-    found = cKDTree(native).query((coords + 0.5) / cells - 0.5, workers=2)[1]
-    rest = np.tile([-0.2, 0.7, 1.0], (len(coords), 1))  # metallic below 0, roughness, alpha
-    attrs = np.hstack([color[found] * 1.3 - 0.15, rest])
+    """Give the mesh and voxels of a reference as upstream's MeshWithVoxel holds them."""
+    made = learned_mesh(path, cells)
     return SimpleNamespace(
-        vertices=torch.tensor(vertices, dtype=torch.float32), faces=torch.tensor(faces.copy(), dtype=torch.int32),
-        coords=torch.tensor(coords, dtype=torch.int32), attrs=torch.tensor(attrs, dtype=torch.float32),
+        vertices=torch.tensor(made.vertices, dtype=torch.float32), faces=torch.tensor(made.faces.copy(), dtype=torch.int32),
+        coords=torch.tensor(made.voxels, dtype=torch.int32), attrs=torch.tensor(made.values, dtype=torch.float32),
         voxel_size=1 / cells, layout=LAYOUT,
     )  # fmt: skip
 

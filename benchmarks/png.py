@@ -21,6 +21,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from forge_batch.ops.image_file import encode_working_png
+
 Coder = Callable[[np.ndarray], bytes]
 
 
@@ -78,6 +80,7 @@ def coders() -> dict[str, Coder]:
         found[f"cv2 1 rle {name}"] = by_cv2(1, rle, choice)
         found[f"cv2 1 {name}"] = by_cv2(1, None, choice)
     found["cv2 6 paeth"] = by_cv2(6, None, cv2.IMWRITE_PNG_FILTER_PAETH)
+    found["ours between stages (isal 1, up)"] = encode_working_png
     if importlib.util.find_spec("oxipng"):
         found |= {f"cv2 1, then oxipng {level}": by_oxipng(level) for level in (1, 2, 4)}
     return found

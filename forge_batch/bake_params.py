@@ -11,10 +11,24 @@ from forge_batch.stage import Switchable
 
 
 class BakeParams(Switchable):
-    """Say how far the bake looks for the source, and who rasterises."""
+    """Say how the bake looks for the source.
+
+    Bakes of one asset that agree in these fields share the search.
+    """
 
     cage: float = Field(
         default=0.02, gt=0, le=0.2, description="How far rays reach in and out of the mesh, as a fraction of its diagonal."
+    )
+    supersampling: Literal[1, 2, 4] = Field(
+        default=1,
+        description="Samples along an edge of a texel: 2 looks at 4 points of each texel, 4 at 16, and takes their mean.",
+    )
+    crease: float = Field(
+        default=180.0,
+        ge=0,
+        le=180,
+        description="Edges of the source sharper than this, in degrees, are baked hard; 0 bakes flat faces, 180 the "
+        "source's own normals.",
     )
     raster: Literal["own", "nvdiffrast"] = Field(
         default="own",

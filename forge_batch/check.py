@@ -16,18 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from PIL import Image
 
 from forge_batch.check_fbx import fbx_gates, finest
+from forge_batch.check_mesh import mesh_gates, together
 from forge_batch.errors import BackendUnavailable, ContentError
 from forge_batch.gate_text import gate_rows, verdict
 from forge_batch.gates import Gate, Result
 from forge_batch.ops.fbx_reader import read_fbx
-from forge_batch.ops.gate_limits import LIMITS
-from forge_batch.ops.measure_atlas import measure_layout
-from forge_batch.ops.measure_shape import measure_soundness
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.mesh_file import KINDS, decode_mesh
+from forge_batch.ops.mesh_file import KINDS, decode_textured
 from forge_batch.packages.engines import ENGINES
 
 LARGEST = 2 << 30  # bytes that a package may unpack to
@@ -69,7 +68,7 @@ def check(path: Path) -> Verdict:
     if kind == "fbx":
         return Verdict(str(path), tuple(_fbx(data, path.name)))
     if kind in KINDS:
-        return Verdict(str(path), tuple(_mesh_gates(decode_mesh(data, kind, path.name), None)))
+        return Verdict(str(path), tuple(mesh_gates(*decode_textured(data, kind, path.name))))
     if not zipfile.is_zipfile(path):
         known = ", .".join(("fbx", *KINDS))
         raise ContentError(f"{path} is neither a package nor a mesh", f"give export_<Asset>_UE5.zip, or .{known}")
@@ -80,7 +79,7 @@ def _fbx(data: bytes, name: str) -> Iterator[Gate]:
     """Measure an FBX that stands alone."""
     fbx = read_fbx(data, name)
     if mesh := finest(fbx):
-        yield from _mesh_gates(mesh, None)
+        yield from mesh_gates(mesh, {})
     yield from fbx_gates(fbx)
 
 
@@ -90,6 +89,7 @@ def _package_gates(path: Path) -> Iterator[Gate]:
             raise ContentError(f"{path} unpacks to more than 2 GiB", "this is no package")
         try:
             report = json.loads(archive.read("report.json"))
+            wish = _wish(archive)
             listed: dict[str, dict[str, Any]] = report["files"]
             engine = ENGINES[report["engine"]]
         except (KeyError, ValueError, TypeError) as error:
@@ -100,30 +100,43 @@ def _package_gates(path: Path) -> Iterator[Gate]:
         yield Gate("files", len(changed), 0, "files", "fail" if changed else "pass", note)
         yield _images(archive, sorted(name for name in names if name.endswith(".png")))
         models = sorted(name for name in names if name.endswith(".glb"))
+        measured: list[Gate] = []
         if models:
-            mesh = decode_mesh(archive.read(models[0]), "glb", models[0])
+            mesh, maps = decode_textured(archive.read(models[0]), "glb", models[0])
             # Unreal's GLB is turned, so that its (x, z, y) is Unreal's; the others stand in house space
             axes = (0, 2, 1) if engine.name == "ue5" else engine.axes
-            yield from _mesh_gates(mesh, report["texture_size"])
+            measured = mesh_gates(mesh, maps, report["texture_size"], wish)
             yield from _agreement([mesh], np.ptp(mesh.vertices, axis=0)[list(axes)], report, models[0])
         for name in sorted(name for name in names if name.endswith(".fbx")):
-            yield from _packed_fbx(archive.read(name), name, report, measured=bool(models))
-        yield from (Gate.from_json(gate) for gate in report["gates"] if gate["name"] not in MEASURED)
+            found, more = _packed_fbx(archive.read(name), name, report, wish)
+            yield from more
+            measured = measured or found
+        known = [Gate.from_json(gate) for gate in report["gates"]]
+        yield from together(measured, known)
 
 
-def _packed_fbx(data: bytes, name: str, report: dict[str, Any], measured: bool) -> Iterator[Gate]:
-    """Measure an FBX of a package; its finest level too, unless a GLB stood for it."""
+def _wish(archive: zipfile.ZipFile) -> dict[str, Any]:
+    """Read the manifest inside a package; nothing if it holds none."""
+    try:
+        wish = yaml.safe_load(archive.read("manifest.yaml"))
+    except (KeyError, ValueError, yaml.YAMLError):
+        return {}
+    return wish if isinstance(wish, dict) and all(isinstance(key, str) for key in wish) else {}
+
+
+def _packed_fbx(data: bytes, name: str, report: dict[str, Any], wish: dict[str, Any]) -> tuple[list[Gate], list[Gate]]:
+    """Measure an FBX of a package: its finest level as a mesh, and what only an FBX is held to."""
     try:
         fbx = read_fbx(data, name)
     except BackendUnavailable as error:
-        yield Gate("fbx", None, None, "", "not_tested", f"{name}: {error.hint} to have it read")
-        return
-    if mesh := finest(fbx):
-        if not measured:
-            yield from _mesh_gates(mesh, report["texture_size"])
-        sides = np.ptp(mesh.vertices, axis=0)  # its axes are the engine's, but for signs
-        yield from _agreement([part.mesh for part in fbx.levels], sides, report, name)
-    yield from fbx_gates(fbx)
+        return [], [Gate("fbx", None, None, "", "not_tested", f"{name}: {error.hint} to have it read")]
+    mesh = finest(fbx)
+    if mesh is None:
+        return [], list(fbx_gates(fbx))
+    sides = np.ptp(mesh.vertices, axis=0)  # its axes are the engine's, but for signs
+    agreed = _agreement([part.mesh for part in fbx.levels], sides, report, name)
+    upright = {key: value for key, value in wish.items() if key != "place"}  # this file's up is the engine's
+    return mesh_gates(mesh, {}, report["texture_size"], upright), [*agreed, *fbx_gates(fbx)]
 
 
 def _images(archive: zipfile.ZipFile, names: list[str]) -> Gate:
@@ -139,41 +152,6 @@ def _images(archive: zipfile.ZipFile, names: list[str]) -> Gate:
             wrong.append(f"{name} cannot be read ({type(error).__name__})")
     note = ", ".join(wrong) if wrong else f"{len(names)} images, edges a power of two up to {LARGEST_EDGE}"
     return Gate("images", len(wrong), 0, "images", "fail" if wrong else "pass", note)
-
-
-MEASURED = (
-    "watertight",
-    "manifold",
-    "winding",
-    "inverted_parts",
-    "degenerate_faces",
-    "floaters",
-    "inner_shells",
-    "uv_overlap",
-    "degenerate_uv",
-    "atlas_use",
-)
-"""Gates measured anew here; the others need the source, so the package's own report speaks for them."""
-
-
-def _mesh_gates(mesh: Mesh, texture_size: int | None) -> Iterator[Gate]:
-    sound = measure_soundness(mesh)
-    values: dict[str, float] = {
-        "watertight": sound.open_edges,
-        "manifold": sound.crowded_edges,
-        "winding": sound.conflicting_edges,
-        "inverted_parts": sound.inverted_parts,
-        "degenerate_faces": sound.slivers,
-        "floaters": sound.floaters,
-        "inner_shells": 100.0 * sound.inner_share,
-    }
-    if mesh.uv is not None:
-        layout = measure_layout(mesh, texture_size or 2048, 0.0)
-        values |= {"uv_overlap": layout.overlap, "degenerate_uv": layout.empty_faces, "atlas_use": 100.0 * layout.use}
-    for name, value in values.items():
-        limit = LIMITS[name]
-        bound = limit.bound if limit.bound is not None else 0
-        yield Gate(name, value, bound, limit.unit, "pass" if limit.holds(value, bound) else limit.breach, limit.meaning)
 
 
 def _agreement(levels: list[Mesh], sides: np.ndarray, report: dict[str, Any], name: str) -> Iterator[Gate]:

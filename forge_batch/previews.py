@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ LARGEST = 1024
 KEPT = 60
 """Packages whose pictures are kept."""
 EDGE = 640
-_turn, _small = threading.Lock(), threading.Lock()
+_turn, _small = threading.RLock(), threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Previews:
     Args:
         home: Where the runner's files lie.
         package: The package.
-        lods: Folder of the task that made the levels of detail; the package's own model serves where it is gone.
+        lods: Folder of the task that made the levels of detail; where it is gone they are read from the package.
     """
 
     home: Path
@@ -57,8 +58,11 @@ class Previews:
         return self.home / FOLDER / hashlib.sha256(mark.encode()).hexdigest()[:16]
 
     def levels(self) -> int:
-        """Count the levels of detail that can be shown."""
-        return len(self._levels()) if self.lods and (self.lods / LODS.filename).is_file() else 1
+        """Count the levels of detail that can be shown: one where the package cannot be read further on this machine."""
+        try:
+            return len(self._levels())
+        except ForgeError:
+            return 1
 
     def model(self, level: int, shown: str) -> Path:
         """Give a GLB of one level with some of its maps. Raises what open_package raises."""
@@ -114,9 +118,17 @@ class Previews:
         return open_package(self.package)
 
     def _levels(self) -> list[Mesh]:
-        from forge_batch.ops.mesh import load_meshes  # noqa: PLC0415 - heavy
+        from forge_batch.ops.mesh import load_meshes, save_meshes  # noqa: PLC0415 - heavy
+        from forge_batch.packages.opened import package_levels  # noqa: PLC0415 - heavy
 
-        meshes, _ = load_meshes((self.lods or Path()) / LODS.filename)
+        def make() -> bytes:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / LODS.filename
+                save_meshes(path, {f"lod{n}": mesh for n, mesh in enumerate(package_levels(self.package))})
+                return path.read_bytes()
+
+        path = (self.lods or Path()) / LODS.filename
+        meshes, _ = load_meshes(path if self.lods and path.is_file() else self._made(LODS.filename, make))
         return [meshes[name] for name in sorted(meshes)]
 
     def _glb(self, level: int, shown: str) -> bytes:

@@ -154,4 +154,4 @@ def test_without_its_reader_a_file_is_refused_and_a_package_says_so(tmp_path: Pa
         check(file)
     assert error.value.hint == "pip install forge-batch[check]"
     (gate,) = [gate for gate in check(path).gates if gate.name == "fbx"]
-    assert (gate.result, gate.note) == ("not_tested", "SM_Winged.fbx: pip install forge-batch[check] to have it read")
+    assert (gate.result, gate.note) == ("not_tested", "Winged/SM_Winged.fbx: pip install forge-batch[check] to have it read")

@@ -324,13 +324,15 @@ def test_the_owner_tries_the_gpu(refusal: Refusal | None, words: str, tmp_path: 
 
 
 def test_on_a_space_the_owner_is_who_logged_in(tmp_path: Path) -> None:
-    """Where there is an owner account, a token is worth nothing, another account neither, and read-only means everybody."""
+    """Where there is an owner account, a token is worth nothing, nor another account or an old login; read-only is for all."""
     content = LocalContent(content_folder(tmp_path / "content", "crate"))
     options = PageOptions(token=TOKEN, owner="me")
     site = Site(content, Survey(content, 1), options, FakeExecutor)
-    mine = {"oauth_info": {"userinfo": {"preferred_username": "me"}}}
+    lasting = {"expires_at": time.time() + 60}
+    mine = {"oauth_info": {"userinfo": {"preferred_username": "me"}, **lasting}}
     assert site.owner(TOKEN, {}) == ""
-    assert site.owner("", {"oauth_info": {"userinfo": {"preferred_username": "you"}}}) == ""
+    assert site.owner("", {"oauth_info": {"userinfo": {"preferred_username": "you"}, **lasting}}) == ""
+    assert site.owner("", {"oauth_info": {**mine["oauth_info"], "expires_at": time.time() - 1}}) == ""
     assert site.owner("", mine) == "me"
     assert replace(site, options=replace(options, read_only=True)).owner("", mine) == ""
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol, runtime_checkable
 
-from forge_batch.ops.baker import MISS, NEAREST, Baker, make_baker
-from forge_batch.ops.gpu_raster import Raster
+from forge_batch.ops.baker import MISS, NEAREST, Baker, Raster, Search, make_baker
 from forge_batch.ops.mesh import load_mesh, load_meta
 from forge_batch.ops.source import load_source
 
-_Key = tuple[tuple[str, int, int], tuple[str, int, int], float, Raster]
+_Key = tuple[tuple[str, int, int], tuple[str, int, int], Search]
 
 _lock = Lock()
 _last: dict[_Key, Baker] = {}
@@ -26,24 +25,29 @@ class Wish(Protocol):
     def cage(self) -> float: ...
     @property
     def raster(self) -> Raster: ...
+    @property
+    def supersampling(self) -> int: ...
+    @property
+    def crease(self) -> float: ...
 
 
 def open_baker(mesh_path: Path, source_path: Path, wish: Wish, progress: Callable[[float], None] | None = None) -> Baker:
     """Give the baker of a MESH and a SOURCE_MESH file at the texture size that `unwrap` wrote into the former.
 
-    One stays in memory (150 MB at 2048, four times that at 4096) until another is asked for; a file that was written
-    anew counts as another. Any bake can be run alone: it makes what is not there.
+    One stays in memory (150 MB at 2048, four times that at 4096, not much more beyond) until another is asked for; a file that
+    was written anew counts as another. Any bake can be run alone: it makes what is not there.
 
     Raises:
-        StageError: No texel is covered, or none finds the source (see baker.make_baker).
+        StageError: The UVs have no area, no texel is covered, or none finds the source (see baker.make_baker).
         BackendUnavailable: nvdiffrast is asked for and not there.
     """
-    key = (_identity(mesh_path), _identity(source_path), wish.cage, wish.raster)
+    search = Search(wish.cage, wish.supersampling, wish.crease, wish.raster)
+    key = (_identity(mesh_path), _identity(source_path), search)
     with _lock:
         if key not in _last:
             _last.clear()
             size = int(load_meta(mesh_path)["texture_size"])
-            _last[key] = make_baker(load_mesh(mesh_path), load_source(source_path), size, wish.cage, wish.raster, progress)
+            _last[key] = make_baker(load_mesh(mesh_path), load_source(source_path), size, search, progress)
         return _last[key]
 
 

@@ -1,8 +1,8 @@
-"""Find, once for all maps, what lies under each texel of a low-poly atlas and where the source surface is there."""
+"""Find, once for all maps, what lies under each sample of a low-poly atlas and where the source surface is there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 
 from forge_batch.errors import StageError
-from forge_batch.ops.baker import MISS, NEAREST, RAY, STEP
+from forge_batch.ops.baker import MISS, NEAREST, RAY, Search, check_pair, no_source
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.normals import split_vertex_normals, vertex_normals
+from forge_batch.ops.normals import source_normals
 from forge_batch.ops.padding import nearest_known
-from forge_batch.ops.raster import Coverage, rasterize
-from forge_batch.ops.rays import RAYS_AT_ONCE, Hits, RayScene, in_threads
+from forge_batch.ops.raster import rasterize
+from forge_batch.ops.rays import RAYS_AT_ONCE, RayScene, in_threads
 from forge_batch.ops.source import Samples, SourceMesh
+from forge_batch.ops.source_search import SourceSearch, interpolate
 
 
 class Frame(NamedTuple):
@@ -33,36 +34,169 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class GBuffer:
-    """Hold, for the t covered texels of an atlas, the surface point and the source point each map is read from.
+class Band:
+    """Hold, for the t covered samples of some rows, the surface point and the source point each map is read from.
 
     Attributes:
-        mesh: Low poly with uv, normals and tangents.
-        source: What is baked from.
-        scene: The source made ready for rays.
-        size: Texels on an edge of the atlas.
-        texel: (t,) row * size + column, ascending.
+        buffer: What the bands of an atlas share.
+        sample: (t,) texel * samples**2 + place in the texel, ascending; a texel is row * size + column.
         face: (t,) face of the mesh.
         barycentric: (t, 3) place on it.
-        centre: (t,) whether the texel's centre is covered; False on the conservative rim.
-        overlap: Texel centres strictly inside more than one face.
+        centre: (t,) whether the sample itself is covered; False on the conservative rim.
         source_face: (t,) face of the source, -1 for a miss.
         source_barycentric: (t, 3) place on it.
         kind: (t,) MISS, RAY or NEAREST.
     """
 
-    mesh: Mesh
-    source: SourceMesh
-    scene: RayScene
-    size: int
-    texel: Int32[np.ndarray, " t"]
+    buffer: GBuffer
+    sample: Int32[np.ndarray, " t"]
     face: Int32[np.ndarray, " t"]
     barycentric: Float32[np.ndarray, "t 3"]
     centre: Bool[np.ndarray, " t"]
-    overlap: int
     source_face: Int32[np.ndarray, " t"]
     source_barycentric: Float32[np.ndarray, "t 3"]
     kind: UInt8[np.ndarray, " t"]
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """Which of the t samples make up the maps: (h,) indices.
+
+        Of a texel those that found the source and are covered themselves; if there is none such, those of its rim that did.
+        """
+        found = self.kind != MISS
+        if self.buffer.samples == 1:
+            return np.flatnonzero(found)
+        texel = self.sample // self.buffer.samples**2
+        starts = _starts(texel)
+        sure = np.logical_or.reduceat(found & self.centre, starts) if len(texel) else np.zeros(0, bool)
+        has_sure = np.repeat(sure, np.diff(np.append(starts, len(texel))))
+        return np.flatnonzero(found & (self.centre | ~has_sure))
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where in `counted` the samples of each texel with a value begin: (x,)."""
+        return _starts(self.sample[self.counted] // self.buffer.samples**2)
+
+    @cached_property
+    def texel(self) -> Int32[np.ndarray, " x"]:
+        """The x texels with a value."""
+        return np.asarray(self.sample[self.counted][self.starts] // self.buffer.samples**2, np.int32)
+
+    @cached_property
+    def material(self) -> Samples:
+        """Material of the source at the h samples that count."""
+        face, weights = self.source_face[self.counted], self.source_barycentric[self.counted]
+        count = len(face)
+        result = Samples(np.empty((count, 3), np.float32), *(np.empty(count, np.float32) for _ in range(3)))
+
+        def run(part: slice) -> None:
+            for whole, piece in zip(result, self.buffer.source.sample(face[part], weights[part]), strict=True):
+                whole[part] = piece
+
+        in_threads(run, count)
+        return result
+
+    def frame(self, at: np.ndarray) -> Frame:
+        """Give the tangent frames of some of the t samples, by index."""
+        mesh = self.buffer.mesh
+        assert mesh.normals is not None
+        assert mesh.tangents is not None
+        corners, weights = mesh.faces[self.face[at]], self.barycentric[at]
+        normal = interpolate(mesh.normals, corners, weights)
+        tangent = interpolate(mesh.tangents[:, :3], corners, weights)
+        return Frame(normal, tangent, mesh.tangents[corners[:, 0], 3])
+
+    def source_at(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give position and unit interpolated normal of the source, both (n, 3) float32, for samples that found it."""
+        face, weights = self.source_face[at], self.source_barycentric[at]
+        normals, corners = self.buffer.source_normals
+        normal = interpolate(normals, corners[face], weights)
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
+        mesh = self.buffer.source.mesh
+        return interpolate(mesh.vertices, mesh.faces[face], weights), normal
+
+
+class GBuffer:
+    """Be what lies under an atlas, band by band of its rows, and for each texel whether it found the source.
+
+    Attributes:
+        band: Samples of a band of rows, covered or not: what is in memory at once is 60 bytes each.
+        kept: Covered samples (38 bytes each) up to which all bands are kept for the maps to come; of more, each map makes them
+            anew.
+
+    Args:
+        mesh: Low poly with uv, normals and tangents.
+        source: What is baked from.
+        size: Texels on an edge.
+        search: How the source is looked for, see baker.Search.
+        progress: Hears the fraction done.
+
+    Raises:
+        StageError: The UVs have no area, no texel is covered, or the source lies nowhere near the mesh.
+    """
+
+    band = 1 << 22
+    kept = 1 << 25
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        source: SourceMesh,
+        size: int,
+        search: Search,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        check_pair(mesh)
+        self.mesh, self.source, self.size, self.samples = mesh, source, size, search.samples
+        self.scene = RayScene(source.mesh)
+        self.source_normals = source_normals(source.mesh, search.crease)
+        self._search = SourceSearch(mesh, self.scene, search.cage * mesh.diagonal)
+        self._state = np.zeros(size * size, np.uint8)  # 0 for a texel that is not covered, else 1 + its place in _WORTH
+        self._centre = np.zeros(size * size, bool)
+        self._overlap = 0
+        self._kept: list[Band] = []
+        kept = 0
+        rows = self._rows()
+        for done, part in enumerate(rows):
+            band = self._make(part, _share(progress, done, len(rows)), count=True)
+            kept += len(band.sample)
+            self._kept.append(band)
+            if kept > self.kept:
+                self._kept = self._kept[-1:]  # the last one alone, and none in the end if there are more
+        self._whole = len(self._kept) == len(rows)
+        if not self._state.any():
+            raise StageError("no texel of the atlas is covered", "the mesh's UVs have no area: look at the unwrap stage")
+        if self._state.max() == 1:
+            raise no_source(len(self.texel), search.cage)
+
+    def bands(self) -> Iterator[Band]:
+        """Give the bands one after another, from the top."""
+        if self._whole:
+            yield from self._kept
+            return
+        self._kept = []
+        for part in self._rows():
+            yield self._make(part)
+
+    @property
+    def overlap(self) -> int:
+        """How many texels' worth of samples lie strictly inside more than one face, rounded up."""
+        return -(-self._overlap // self.samples**2)
+
+    @cached_property
+    def texel(self) -> Int32[np.ndarray, " t"]:
+        """Covered texels, row * size + column, ascending."""
+        return np.flatnonzero(self._state).astype(np.int32)
+
+    @property
+    def kind(self) -> UInt8[np.ndarray, " t"]:
+        """How each covered texel found the source: RAY if any of its samples did so, else NEAREST, else MISS."""
+        return np.asarray(np.array(_WORTH, np.uint8)[self._state[self.texel] - 1])
+
+    @property
+    def centre(self) -> Bool[np.ndarray, " t"]:
+        """Whether a sample of each covered texel is covered itself."""
+        return np.asarray(self._centre[self.texel])
 
     @property
     def misses(self) -> float:
@@ -70,150 +204,62 @@ class GBuffer:
         return float(np.mean(self.kind == MISS))
 
     @cached_property
-    def hit(self) -> np.ndarray:
-        """Which of the t texels found the source: (h,) indices."""
-        return np.flatnonzero(self.kind != MISS)
-
-    @cached_property
     def nearest(self) -> Int32[np.ndarray, "s s"]:
         """For every texel of the atlas the nearest one that found the source, see padding.nearest_known."""
-        known = np.zeros(self.size * self.size, bool)
-        known[self.texel[self.hit]] = True
-        return nearest_known(known.reshape(self.size, self.size))
+        return nearest_known((self._state > 1).reshape(self.size, self.size))
 
-    @cached_property
-    def source_normals(self) -> Float32[np.ndarray, "w 3"]:
-        """Unit vertex normals of the source: its own, or smooth ones."""
-        mesh = self.source.mesh
-        return mesh.normals if mesh.normals is not None else vertex_normals(mesh.vertices, mesh.faces)
+    def _make(self, rows: tuple[int, int], progress: Callable[[float], None] | None = None, count: bool = False) -> Band:
+        """Rasterise some rows and find the source under each of their samples."""
+        assert self.mesh.uv is not None
+        coverage = rasterize(self.mesh.uv, self.mesh.faces, self.size, True, self.samples, rows)
+        face = self._by_texel(coverage.face)
+        at = np.flatnonzero(face >= 0)
+        face = face[at]
+        barycentric, centre = self._by_texel(coverage.barycentric)[at], self._by_texel(coverage.centre)[at]
+        if count:
+            self._overlap += coverage.overlap
+        del coverage
+        found = self._search.outcome(len(at))
+        in_threads(lambda part: self._search.run(part, face, barycentric, found), len(at), RAYS_AT_ONCE, progress)
+        sample = (at + rows[0] * self.size * self.samples**2).astype(np.int32)
+        if count and len(sample):
+            texel = sample // self.samples**2
+            starts = _starts(texel)
+            worth = np.argsort(_WORTH).astype(np.uint8)[found.kind] + np.uint8(1)
+            self._state[texel[starts]] = np.maximum.reduceat(worth, starts)
+            self._centre[texel[starts]] = np.logical_or.reduceat(centre, starts)
+        return Band(self, sample, face, barycentric, centre, found.face, found.barycentric, found.kind)
 
-    @cached_property
-    def samples(self) -> Samples:
-        """Material of the source at the h texels that found it."""
-        face, weights = self.source_face[self.hit], self.source_barycentric[self.hit]
-        count = len(self.hit)
-        result = Samples(np.empty((count, 3), np.float32), *(np.empty(count, np.float32) for _ in range(3)))
+    def _rows(self) -> list[tuple[int, int]]:
+        """Divide the rows of the atlas into bands."""
+        many = max(1, self.band // (self.size * self.samples**2))
+        return [(start, min(start + many, self.size)) for start in range(0, self.size, many)]
 
-        def run(part: slice) -> None:
-            for whole, piece in zip(result, self.source.sample(face[part], weights[part]), strict=True):
-                whole[part] = piece
-
-        in_threads(run, count)
-        return result
-
-    def frame(self, at: np.ndarray) -> Frame:
-        """Give the tangent frames of some of the t texels, by index."""
-        assert self.mesh.normals is not None
-        assert self.mesh.tangents is not None
-        corners, weights = self.mesh.faces[self.face[at]], self.barycentric[at]
-        normal = interpolate(self.mesh.normals, corners, weights)
-        tangent = interpolate(self.mesh.tangents[:, :3], corners, weights)
-        return Frame(normal, tangent, self.mesh.tangents[corners[:, 0], 3])
-
-    def source_at(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give position and unit interpolated normal of the source, both (n, 3) float32, for texels that found it."""
-        corners, weights = self.source.mesh.faces[self.source_face[at]], self.source_barycentric[at]
-        normal = interpolate(self.source_normals, corners, weights)
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
-        return interpolate(self.source.mesh.vertices, corners, weights), normal
+    def _by_texel(self, grid: np.ndarray) -> np.ndarray:
+        """Sort a grid of samples by texel: (r n, s n, ...) to (r s n n, ...)."""
+        n = self.samples
+        if n == 1:
+            return grid.reshape(-1, *grid.shape[2:])
+        split = grid.reshape(len(grid) // n, n, self.size, n, *grid.shape[2:])
+        return split.swapaxes(1, 2).reshape(-1, *grid.shape[2:])
 
 
-def gbuffer(mesh: Mesh, source: SourceMesh, size: int, cage: float, progress: Callable[[float], None] | None = None) -> GBuffer:
-    """Rasterise the atlas and find the source under each texel.
-
-    From the surface of the low poly a ray goes along the smoothed normal (averaged over all vertices at a position, so that
-    rays do not part at hard edges or seams), from `cage` outside to `cage` inside, and takes the first surface that faces as
-    the low poly does. If a wall that faces the low poly stands within the cage, the ray starts at that wall instead: so two
-    surfaces closer than the cage do not take each other's texels. A texel whose ray finds nothing takes the nearest point of
-    the source, if it lies within two cages and faces the same way; else it is a miss.
-
-    Args:
-        mesh: Low poly with uv, normals and tangents.
-        source: What is baked from.
-        size: Texels on an edge.
-        cage: Reach of the rays, as a fraction of the mesh's diagonal.
-        progress: Hears the fraction done.
-
-    Raises:
-        StageError: No texel is covered, or the source lies nowhere near the mesh.
-    """
-    if mesh.uv is None or mesh.normals is None or mesh.tangents is None:
-        raise ValueError("a bake needs uv, normals and tangents")
-    coverage = rasterize(mesh.uv, mesh.faces, size, conservative=True)
-    texel = np.flatnonzero(coverage.face.ravel() >= 0).astype(np.int32)
-    if not len(texel):
-        raise StageError("no texel of the atlas is covered", "the mesh's UVs have no area: look at the unwrap stage")
-    scene = RayScene(source.mesh)
-    search = _Search(mesh, scene, coverage, texel, cage * mesh.diagonal)
-    in_threads(search.run, len(texel), RAYS_AT_ONCE, progress)
-    if not (search.kind != MISS).any():
-        raise StageError(
-            f"the source was met at none of {len(texel)} texels within {cage:.3g} of the diagonal",
-            "source and mesh do not lie over one another, or the cage is too small",
-        )
-    flat = coverage.face.ravel()[texel], coverage.barycentric.reshape(-1, 3)[texel], coverage.centre.ravel()[texel]
-    found = search.face, search.barycentric, search.kind
-    return GBuffer(mesh, source, scene, size, texel, *flat, coverage.overlap, *found)
+_WORTH = (MISS, NEAREST, RAY)
+"""Ways of finding the source, the best one last."""
 
 
-def interpolate(
-    values: Float32[np.ndarray, "v 3"], corners: Int32[np.ndarray, "n 3"], weights: Float32[np.ndarray, "n 3"]
-) -> Float32[np.ndarray, "n 3"]:
-    """Weigh the values of three corners. Faster than einsum over gathered (n, 3, 3) by a factor of two."""
-    result = values[corners[:, 0]] * weights[:, :1]
-    result += values[corners[:, 1]] * weights[:, 1:2]
-    result += values[corners[:, 2]] * weights[:, 2:]
-    return np.asarray(result)
+def gbuffer(
+    mesh: Mesh, source: SourceMesh, size: int, cage: float, progress: Callable[[float], None] | None = None, samples: int = 1
+) -> GBuffer:
+    """Rasterise the atlas and find the source under each sample; see GBuffer."""
+    return GBuffer(mesh, source, size, Search(cage, samples=samples), progress)
 
 
-class _Search:
-    """Look for the source under texels, slice by slice, into its own arrays."""
+def _share(progress: Callable[[float], None] | None, done: int, count: int) -> Callable[[float], None] | None:
+    """Tell the progress of one band as that of all."""
+    return None if progress is None else lambda fraction: progress((done + fraction) / count)
 
-    def __init__(self, mesh: Mesh, scene: RayScene, coverage: Coverage, texel: np.ndarray, reach: float) -> None:
-        self.mesh, self.scene, self.coverage, self.texel, self.reach = mesh, scene, coverage, texel, reach
-        self.smooth = split_vertex_normals(mesh.vertices, mesh.faces)
-        a, b, c = np.moveaxis(scene.mesh.vertices[scene.mesh.faces], 1, 0)
-        self.facing = np.cross(b - a, c - a)
-        self.step = STEP * mesh.diagonal
-        self.face = np.full(len(texel), -1, np.int32)
-        self.barycentric = np.zeros((len(texel), 3), np.float32)
-        self.kind = np.zeros(len(texel), np.uint8)
-        scene.nearest(np.zeros((1, 3), np.float32))  # builds its tree before there are threads
 
-    def run(self, part: slice) -> None:
-        texel = self.texel[part]
-        corners = self.mesh.faces[self.coverage.face.ravel()[texel]]
-        weights = self.coverage.barycentric.reshape(-1, 3)[texel]
-        point = interpolate(self.mesh.vertices, corners, weights)
-        normal = interpolate(self.smooth, corners, weights)
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
-
-        start = self._clear_distance(point, normal)
-        hits = self.scene.cast(point + normal * start[:, None], -normal, 2 * self.reach)
-        good = self._agree(hits, normal) & (hits.distance <= start + self.reach)
-        self._keep(part.start + np.flatnonzero(good), hits, good, RAY)
-
-        left = np.flatnonzero(~good)
-        hits = self.scene.nearest(point[left])
-        good = self._agree(hits, normal[left]) & (hits.distance <= 2 * self.reach)
-        self._keep(part.start + left[good], hits, good, NEAREST)
-
-    def _clear_distance(self, point: np.ndarray, normal: np.ndarray) -> np.ndarray:
-        """Give how far out, up to the cage, a ray may start without having passed a wall that faces the point."""
-        out = self.scene.cast(point, normal, self.reach)
-        clear = np.minimum(out.distance, np.float32(self.reach))
-        # What is met from behind is the source's own surface, standing above the low poly: look on from there.
-        own = np.flatnonzero(self._agree(out, normal))
-        beyond = self.scene.cast(point[own] + normal[own] * (clear[own] + self.step)[:, None], normal[own], self.reach)
-        wall = (beyond.face >= 0) & ~self._agree(beyond, normal[own])
-        clear[own] = np.where(wall, np.minimum(clear[own] + beyond.distance, self.reach), self.reach)
-        return np.asarray(np.maximum(clear - self.step, 0), dtype=np.float32)
-
-    def _agree(self, hits: Hits, normal: np.ndarray) -> np.ndarray:
-        """Tell which hits lie on a face that looks the way of the normal; a miss does not."""
-        return np.asarray((hits.face >= 0) & (np.einsum("nx,nx->n", self.facing[hits.face], normal) > 0))
-
-    def _keep(self, at: np.ndarray, hits: Hits, good: np.ndarray, kind: int) -> None:
-        self.face[at] = hits.face[good]
-        self.barycentric[at] = hits.barycentric[good]
-        self.kind[at] = kind
+def _starts(texel: np.ndarray) -> np.ndarray:
+    """Find where each run of equal numbers begins."""
+    return np.flatnonzero(np.diff(texel, prepend=-1))

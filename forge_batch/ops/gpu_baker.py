@@ -1,4 +1,4 @@
-"""Bake on a CUDA GPU, in Warp kernels; the same definitions as ops.gbuffer and ops.bake, which bake on the CPU.
+"""Bake on a CUDA GPU, in Warp kernels; the same definitions as ops.gbuffer, ops.bake and ops.occlusion, which bake on the CPU.
 
 Where the two differ: Warp's rays and Embree's may pick either of two faces that a ray meets on their common edge; padding
 is by jump flooding, in which a texel may copy a neighbour that is a fraction of a texel farther than the nearest.
@@ -6,227 +6,284 @@ is by jump flooding, in which a texel may copy a neighbour that is a fraction of
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, UInt8, UInt16
 
 from forge_batch.errors import StageError
-from forge_batch.ops.baker import MISS, STEP, ColorMaps, MaterialMaps
-from forge_batch.ops.gpu_raster import Raster, cover, start_warp
-from forge_batch.ops.hemisphere import hammersley, in_cells
+from forge_batch.ops.baker import (
+    ERROR_STEPS,
+    MISS,
+    NEAREST,
+    RAY,
+    STEP,
+    ColorMaps,
+    MaterialMaps,
+    Search,
+    Sky,
+    check_pair,
+    no_source,
+)
+from forge_batch.ops.gpu_copy import download, upload
+from forge_batch.ops.gpu_raster import cover, start_warp
+from forge_batch.ops.gpu_source import DeviceSource
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.normals import split_vertex_normals, vertex_normals
-from forge_batch.ops.source import STRETCHED, SourceMesh, srgb_to_linear
+from forge_batch.ops.normals import split_vertex_normals
+from forge_batch.ops.source import SourceMesh
 
-SKY_BLOCK = 64
-"""Threads of a block that casts rays: 8 % faster than 256, as blocks whose rays end early make room for others."""
 
-SLICES = 8
-"""Launches into which the rays of a large occlusion map are cut, so that progress can be told and no launch takes seconds."""
+class Tuning(NamedTuple):
+    """Say how the source's tree is built and its rays are sent; nothing of this changes a map but by rounding.
+
+    The figures are for 168 million rays on an H100. A tree of 1.26 million faces: LBVH is built in 1.5 ms and cuBQL in 154; the
+    rays then take 181 and 153 ms. Leaves hold one face: with two they take 195 ms, with four 229. Blocks of 64 threads are 8 %
+    faster than of 256, as those whose rays end early make room for others. Texels go in tiles of 8 x 4 or in the order of their
+    points on the surface; a ray is a call of Warp's, or part of one walk (warp_walk).
+    """
+
+    tree: Literal["lbvh", "cubql", "sah"] = "lbvh"
+    leaf: int = 1
+    block: int = 64
+    order: Literal["tiles", "surface"] = "tiles"
+    walk: bool = False
+
+
+class DeviceBand(NamedTuple):
+    """Be the samples of some rows on the device, in the order of their texels; `kind` is MISS for those that do not count."""
+
+    first: int
+    rows: int
+    face: Any
+    weights: Any
+    source_face: Any
+    source_weights: Any
+    kind: Any
 
 
 class GpuBaker:
     """Be the G-buffer of a pair on the device; see baker.Baker.
 
-    Takes 42 bytes a texel of the atlas and about 200 bytes a face of the source, 28 more a texel while colours are made.
+    Attributes:
+        band: Samples of a band of rows: what is worked on at once takes some 100 bytes each while colours are made.
+        kept: Samples (34 bytes each) up to which all bands are kept for the maps to come; of more, each map makes them anew.
 
     Args:
         mesh: Low poly with uv, normals and tangents.
         source: What is baked from.
         size: Texels on an edge, 1 to 8192.
-        cage: Reach of the rays, as a fraction of the mesh's diagonal.
-        raster: Who decides which face covers a texel, see gpu_raster.
+        search: How the source is looked for.
         device: Warp's name of it; `cpu` runs the same kernels slowly, on one core.
+        tuning: How rays are sent.
+        progress: Hears the fraction done.
 
     Raises:
-        StageError: No texel is covered, or the source lies nowhere near the mesh.
+        StageError: The UVs have no area, no texel is covered, or the source lies nowhere near the mesh.
         BackendUnavailable: nvdiffrast is asked for and not there.
     """
 
+    band = 1 << 24
+    kept = 1 << 26
+
     def __init__(
-        self, mesh: Mesh, source: SourceMesh, size: int, cage: float, raster: Raster = "own", device: str = "cuda:0"
+        self,
+        mesh: Mesh,
+        source: SourceMesh,
+        size: int,
+        search: Search,
+        device: str = "cuda:0",
+        tuning: Tuning | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> None:
-        if mesh.uv is None or mesh.normals is None or mesh.tangents is None:
-            raise ValueError("a bake needs uv, normals and tangents")
-        self._wp, self._kernels = warp, _ = start_warp()
-        self.device = device
-        self.mesh, self.source, self.size = mesh, source, size
+        check_pair(mesh)
+        self._wp = start_warp()
+        from forge_batch.ops import warp_maps, warp_search  # noqa: PLC0415 - they import warp
+
+        self._maps, self._searches = warp_maps, warp_search
+        self.device, self.mesh, self.size, self.search = device, mesh, size, search
+        self.tuning = tuning or Tuning()
         self._count = size * size
-        self._faces = self._array(mesh.faces, warp.int32)
-        self._source_faces = self._array(source.mesh.faces, warp.int32)
-        self._source_vertices = self._array(source.mesh.vertices, warp.vec3)
-        self._coverage = cover(mesh, size, raster, device)
-        self.overlap = self._coverage.overlap
+        self._low = self._upload_low()
+        self._high = DeviceSource(source, search.crease, device)
         self._scene = self._build_scene()
-        self._search(cage * mesh.diagonal, STEP * mesh.diagonal)
+        self._state = self._wp.zeros(self._count, dtype=self._wp.uint8, device=device)
+        self._kept: list[DeviceBand] = []
+        self._overlap = 0
+        keep = self._count * search.samples**2 <= self.kept
+        for first, end in self._rows:
+            band = self._make(first, end, count=True)
+            if keep:
+                self._kept.append(band)
+            if progress is not None:
+                self._wp.synchronize_device(device)
+                progress(end / size)
         if not len(self.texel):
             raise StageError("no texel of the atlas is covered", "the mesh's UVs have no area: look at the unwrap stage")
         if not (self.kind != MISS).any():
-            raise StageError(
-                f"the source was met at none of {len(self.texel)} texels within {cage:.3g} of the diagonal",
-                "source and mesh do not lie over one another, or the cage is too small",
-            )
+            raise no_source(len(self.texel), search.cage)
+
+    @property
+    def overlap(self) -> int:
+        """How many texels' worth of samples lie strictly inside more than one face, rounded up."""
+        return -(-self._overlap // self.search.samples**2)
+
+    @cached_property
+    def _state_here(self) -> np.ndarray:
+        return download(self._state)
 
     @cached_property
     def texel(self) -> Int32[np.ndarray, " t"]:
         """Covered texels, row * size + column, ascending."""
-        return np.asarray(np.flatnonzero(self._coverage.face.numpy() >= 0), np.int32)
+        return np.asarray(np.flatnonzero(self._state_here), np.int32)
 
     @cached_property
     def kind(self) -> UInt8[np.ndarray, " t"]:
-        """How each covered texel found the source: MISS, RAY or NEAREST of ops.gbuffer."""
-        return np.asarray(self._kind.numpy()[self.texel], np.uint8)
+        """How each covered texel found the source: MISS, RAY or NEAREST, see gbuffer.GBuffer.kind."""
+        return np.asarray(np.array((MISS, NEAREST, RAY), np.uint8)[self._state_here[self.texel] - 1])
 
     def normal_map(self) -> UInt16[np.ndarray, "s s 3"]:
         """Give the normal map; see bake.normal_map."""
-        out = self._empty(self._wp.uint16, 3)
-        where = [self._nearest, self._coverage.face, self._coverage.weights, self._faces]
-        low = [self._array(self.mesh.normals, self._wp.vec3), self._array(self.mesh.tangents, self._wp.vec4)]
-        high = [self._source_face, self._source_weights, self._source_faces, self._source_normals]
-        self._launch(self._kernels.normal_texels, [*where, *low, *high, out])
-        return self._atlas(out, 3)
+        out = self._zeros(self._wp.uint16, 3)
+        for band in self._bands():
+            self._launch(self._maps.normal_texels, [*self._frames(band), out], band.rows * self.size)
+        return self._padded(out)
+
+    def normal_error(self, normal: UInt16[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s s"]:
+        """Give how far the mapped low poly is from the source; see bake.normal_error."""
+        shown, out = upload(normal.reshape(-1, 3), self._wp.uint16, self.device), self._zeros(self._wp.uint8, 1)
+        for band in self._bands():
+            sent = [*self._frames(band), self._state, shown, ERROR_STEPS, out.flatten()]
+            self._launch(self._maps.error_texels, sent, band.rows * self.size)
+        return download(out).reshape(self.size, self.size)
 
     def color_maps(self) -> ColorMaps:
         """Give base colour and what no image saw; see bake.color_maps."""
-        color, material = self._samples
-        out, unseen = self._empty(self._wp.uint8, 3), self._empty(self._wp.uint8)
-        self._launch(self._kernels.color_texels, [self._nearest, color, material, out, unseen])
-        return ColorMaps(self._atlas(out, 3), self._atlas(unseen))
+        out, unseen = self._zeros(self._wp.uint8, 3), self._zeros(self._wp.uint8, 1)
+        for band in self._bands():
+            read = self._read(band)
+            self._launch(self._maps.color_texels, [*self._place(band), *read, out, unseen.flatten()], band.rows * self.size)
+        return ColorMaps(self._padded(out), self._padded(unseen))
 
     def material_maps(self) -> MaterialMaps:
         """Give metallic and roughness; see bake.material_maps."""
-        metallic, roughness = self._empty(self._wp.uint8), self._empty(self._wp.uint8)
-        self._launch(self._kernels.material_texels, [self._nearest, self._samples[1], metallic, roughness])
-        return MaterialMaps(self._atlas(metallic), self._atlas(roughness))
+        metallic, roughness = self._zeros(self._wp.uint8, 1), self._zeros(self._wp.uint8, 1)
+        for band in self._bands():
+            sent = [*self._place(band), self._read(band)[1], metallic.flatten(), roughness.flatten()]
+            self._launch(self._maps.material_texels, sent, band.rows * self.size)
+        return MaterialMaps(self._padded(metallic), self._padded(roughness))
 
-    def occlusion_map(
-        self, rays: int, distance: float, progress: Callable[[float], None] | None = None
-    ) -> UInt8[np.ndarray, "s s"]:
-        """Give how much of the sky each point sees; see bake.occlusion_map."""
-        values, out = self._empty(self._wp.uint8), self._empty(self._wp.uint8)
-        points, cells = in_cells(hammersley(rays))
-        pattern = self._array(points, self._wp.vec2)
-        diagonal = self.mesh.diagonal
-        high = [self._source_vertices, self._source_faces, self._source_normals, self._source_face, self._source_weights]
-        threads = math.ceil(self.size / 8) * math.ceil(self.size / 4) * 32
-        part = math.ceil(threads / (SLICES if self._count * rays > 1 << 28 else 1))
-        for start in range(0, threads, part):
-            sent = [self._scene.id, self.size, *high, pattern, *cells, distance * diagonal, 1e-5 * diagonal, start, values]
-            self._launch(self._kernels.sky, sent, min(part, threads - start), SKY_BLOCK)
-            if progress is not None:
-                self._wp.synchronize_device(self.device)
-                progress(min(1.0, (start + part) / threads))
-        self._launch(self._kernels.spread_texels, [self._nearest, values, out])
-        return self._atlas(out)
+    def occlusion_map(self, sky: Sky, progress: Callable[[float], None] | None = None) -> UInt8[np.ndarray, "s s"]:
+        """Give how much of the sky each point sees; see occlusion.occlusion_map."""
+        from forge_batch.ops.gpu_sky import DeviceSky  # noqa: PLC0415
+
+        look = DeviceSky(sky, self.mesh, self._high, self._scene, self.size, self.search.samples, self.tuning)
+        for band in self._bands():
+            look.send(band, None if progress is None else _within(progress, band, self.size))
+        openness = look.openness(self._state, len(self.texel))
+        values = self._zeros(self._wp.uint8, 1)
+        self._launch(self._maps.byte_texels, [openness, values.flatten()], self._count)
+        return self._padded(values)
+
+    def _upload_low(self) -> dict[str, Any]:
+        wp, mesh = self._wp, self.mesh
+        smooth = split_vertex_normals(mesh.vertices, mesh.faces)
+        kinds = {"vertices": wp.vec3, "normals": wp.vec3, "tangents": wp.vec4, "faces": wp.int32}
+        low = {name: upload(getattr(mesh, name), kind, self.device) for name, kind in kinds.items()}
+        return {**low, "smooth": upload(smooth, wp.vec3, self.device)}
 
     def _build_scene(self) -> Any:
-        """Build the tree of the source.
+        """Build the tree of the source."""
+        builder = {"bvh_constructor": self.tuning.tree, "bvh_leaf_size": self.tuning.leaf} if self.device != "cpu" else {}
+        return self._wp.Mesh(self._high.vertices, self._high.faces.flatten(), **builder)
 
-        For 1.26 million faces LBVH is built in 1.5 ms and cuBQL in 154; 168 million rays then take 181 and 153 ms. Leaves hold
-        one face: with two they take 195 ms, with four 229.
-        """
-        builder = {"bvh_constructor": "lbvh", "bvh_leaf_size": 1} if self.device != "cpu" else {}
-        return self._wp.Mesh(self._source_vertices, self._source_faces.flatten(), **builder)
+    @property
+    def _rows(self) -> list[tuple[int, int]]:
+        """Divide the rows into bands."""
+        many = max(1, self.band // (self.size * self.search.samples**2))
+        return [(start, min(start + many, self.size)) for start in range(0, self.size, many)]
 
-    def _search(self, reach: float, step: float) -> None:
-        wp = self._wp
-        self._source_face, self._source_weights, self._kind = self._zeros(wp.int32), self._zeros(wp.vec3), self._zeros(wp.uint8)
-        vertices = self._array(self.mesh.vertices, wp.vec3)
-        smooth = self._array(split_vertex_normals(self.mesh.vertices, self.mesh.faces), wp.vec3)
-        found = [self._source_face, self._source_weights, self._kind]
-        low = [self._scene.id, vertices, smooth, self._faces, reach, step, self._coverage.face, self._coverage.weights]
-        self._launch(self._kernels.search, [*low, *found])
+    def _bands(self) -> Iterator[DeviceBand]:
+        """Give the bands one after another, from the top."""
+        if self._kept:
+            yield from self._kept
+            return
+        for first, end in self._rows:
+            yield self._make(first, end)
+
+    def _make(self, first: int, end: int, count: bool = False) -> DeviceBand:
+        """Rasterise some rows and find the source under each of their samples."""
+        wp, samples = self._wp, self.search.samples
+        coverage = cover(self.mesh, self.size, self.search.raster, self.device, samples, (first, end))
+        room = (end - first) * self.size * samples**2
+        found = [wp.zeros(room, dtype=kind, device=self.device) for kind in (wp.int32, wp.vec3, wp.uint8)]
+        reach = [self._limits, self.search.cage * self.mesh.diagonal, STEP * self.mesh.diagonal]
+        low = [self._scene.id, self._low["vertices"], self._low["smooth"], self._low["faces"], *reach]
+        self._launch(self._searches.search, [*low, coverage.face, coverage.weights, *found], room)
+        settled = [samples, first * self.size, coverage.face, coverage.centre, found[2], self._state]
+        self._launch(self._searches.settle, settled, (end - first) * self.size)
+        self._overlap += coverage.overlap if count else 0
+        return DeviceBand(first, end - first, coverage.face, coverage.weights, *found)
+
+    @cached_property
+    def _limits(self) -> Any:
+        """How far rays may reach at each vertex, outwards and inwards; see source_search.layer_limits."""
+        wp, mesh = self._wp, self.mesh
+        cage = self.search.cage * mesh.diagonal
+        limits = wp.full((len(mesh.vertices), 2), cage, dtype=wp.float32, device=self.device)
+        low = self._low
+        tree = wp.Mesh(low["vertices"], low["faces"].flatten())
+        sent = [tree.id, low["vertices"], low["smooth"], low["faces"], cage, STEP * mesh.diagonal, limits]
+        self._launch(self._searches.limit_reach, sent, (len(mesh.vertices) + len(mesh.faces), 2))
+        return limits
 
     @cached_property
     def _nearest(self) -> Any:
         """For every texel the nearest one that found the source."""
-        now, then = self._empty(self._wp.int32), self._empty(self._wp.int32)
-        self._launch(self._kernels.seed, [self._kind, now])
+        now, then = (self._wp.empty(self._count, dtype=self._wp.int32, device=self.device) for _ in range(2))
+        self._launch(self._maps.seed, [self._state, now], self._count)
         jump = 1 << max(0, (self.size - 1).bit_length() - 1)
         while jump:
-            self._launch(self._kernels.flood, [self.size, jump, now, then])
+            self._launch(self._maps.flood, [self.size, jump, now, then], self._count)
             now, then, jump = then, now, jump // 2
-        self._launch(self._kernels.flood, [self.size, 1, now, then])
+        self._launch(self._maps.flood, [self.size, 1, now, then], self._count)
         return then
 
-    @cached_property
-    def _source_normals(self) -> Any:
-        mesh = self.source.mesh
-        return self._array(
-            mesh.normals if mesh.normals is not None else vertex_normals(mesh.vertices, mesh.faces), self._wp.vec3
-        )
+    def _read(self, band: DeviceBand) -> tuple[Any, Any]:
+        """Read the material of the source under a band; that of the one and only band is kept for the next map."""
+        if len(self._rows) > 1:
+            return self._high.read(band.source_face, band.source_weights)
+        return self._only_read
 
     @cached_property
-    def _samples(self) -> tuple[Any, Any]:
-        """Material of the source at every texel that found it: linear colour, and (metallic, roughness, seen)."""
-        wp, source = self._wp, self.source
-        color, material = self._zeros(wp.vec3), self._zeros(wp.vec3)
-        at = [self._source_face, self._source_weights, self._source_faces]
-        numbers = [self._array(values, wp.float32) for values in (source.metallic, source.roughness, source.seen)]
-        self._launch(self._kernels.read_vertices, [*at, self._array(source.base_color, wp.vec3), *numbers, color, material])
-        if source.field is not None:
-            self._read_field(at, color, material)
-        if source.projections:
-            self._project(at, color, material)
-        return color, material
+    def _only_read(self) -> tuple[Any, Any]:
+        [band] = self._bands()
+        return self._high.read(band.source_face, band.source_weights)
 
-    def _read_field(self, at: list[Any], color: Any, material: Any) -> None:
-        """Read the voxels; the few texels that lie beside them all are asked of the field itself."""
-        field, wp = self.source.field, self._wp
-        assert field is not None
-        keys, order = field.sorted_keys
-        frame = self._kernels.mat34d(*field.frame[:3].ravel().tolist())
-        lost = self._zeros(wp.uint8)
-        sent = [self._source_vertices, frame, self._array(keys, wp.int64), self._array(field.values[order], wp.uint8)]
-        self._launch(self._kernels.read_voxels, [*at, *sent, color, material, lost])
-        where = np.flatnonzero(lost.numpy())
-        if not len(where):
-            return
-        corners = self.source.mesh.faces[self._source_face.numpy()[where]]
-        weights = self._source_weights.numpy()[where]
-        values = field.read(np.einsum("nk,nkx->nx", weights, self.source.mesh.vertices[corners]))
-        colors, materials = color.numpy(), material.numpy()
-        colors[where], materials[where, :2] = srgb_to_linear(values[:, :3]), values[:, 3:]
-        color.assign(colors)
-        material.assign(materials)
+    def _place(self, band: DeviceBand) -> list[Any]:
+        return [self.search.samples, band.first * self.size, band.kind]
 
-    def _project(self, at: list[Any], color: Any, material: Any) -> None:
-        """Lay the input images over the colour, and note where they are stretched."""
-        wp, projections = self._wp, self.source.projections
-        total, sharp = self._zeros(wp.float32), self._zeros(wp.float32)
-        weights = [self._array(projection.weights, wp.float32) for projection in projections]
-        surface = [*at, self._source_vertices, self._source_normals]
-        judged = STRETCHED if self.source.mesh.normals is not None else -2.0  # without normals of its own nothing is judged
-        for projection, one in zip(projections, weights, strict=True):
-            camera = projection.camera
-            seen = [one, wp.vec3d(*camera.eye.tolist()), int(camera.orthographic), judged]
-            self._launch(self._kernels.sum_weights, [*surface, *seen, total, sharp])
-        self._launch(self._kernels.make_room, [total, sharp, color, material])
-        table = self._array(srgb_to_linear(np.arange(256, dtype=np.uint8)), wp.float32)
-        for projection, one in zip(projections, weights, strict=True):
-            camera = projection.camera
-            image = self._array(projection.image, wp.uint8)
-            view = self._kernels.mat34d(*np.asarray(camera.view, float).ravel().tolist())
-            lens = [view, wp.vec2d(*camera.focal.tolist()), wp.vec2d(*camera.centre.tolist()), int(camera.orthographic)]
-            self._launch(self._kernels.project, [*at, self._source_vertices, one, image, table, *lens, total, color])
+    def _frames(self, band: DeviceBand) -> list[Any]:
+        """List what a kernel needs to know both surfaces under a band."""
+        under = [band.face, band.weights, band.source_face, band.source_weights]
+        low = [self._low[name] for name in ("faces", "normals", "tangents")]
+        return [*self._place(band), *under, *low, self._high.corners, self._high.normals]
 
-    def _launch(self, kernel: Any, inputs: list[Any], threads: int | None = None, block: int = 256) -> None:
-        self._wp.launch(kernel, threads or self._count, inputs=inputs, device=self.device, block_dim=block)
+    def _launch(self, kernel: Any, inputs: list[Any], threads: int | tuple[int, int]) -> None:
+        self._wp.launch(kernel, threads, inputs=inputs, device=self.device)
 
-    def _array(self, values: Any, dtype: Any) -> Any:
-        return self._wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)
+    def _zeros(self, dtype: Any, channels: int) -> Any:
+        return self._wp.zeros((self._count, channels), dtype=dtype, device=self.device)
 
-    def _zeros(self, dtype: Any) -> Any:
-        return self._wp.zeros(self._count, dtype=dtype, device=self.device)
+    def _padded(self, values: Any) -> np.ndarray:
+        """Fill the texels without a value and bring the map to main memory."""
+        out = self._wp.empty_like(values)
+        self._launch(self._maps.spread, [self._nearest, values, out], values.shape)
+        channels = values.shape[1:] if values.shape[1] > 1 else ()
+        return download(out).reshape(self.size, self.size, *channels)
 
-    def _empty(self, dtype: Any, channels: int = 0) -> Any:
-        shape = (self._count, channels) if channels else self._count
-        return self._wp.empty(shape, dtype=dtype, device=self.device)
 
-    def _atlas(self, values: Any, channels: int = 0) -> np.ndarray:
-        result: np.ndarray = values.numpy().reshape(self.size, self.size, *([channels] if channels else []))
-        return result
+def _within(progress: Callable[[float], None], band: DeviceBand, size: int) -> Callable[[float], None]:
+    """Tell the progress of a band as that of the atlas."""
+    return lambda fraction: progress((band.first + fraction * band.rows) / size)

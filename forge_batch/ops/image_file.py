@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
+from isal import isal_zlib
 from jaxtyping import UInt
 
 from forge_batch.errors import StageError
@@ -20,8 +22,35 @@ default a fifth of the time for 105 % of the bytes; level 1 with a search is slo
 
 
 def write_png(path: Path, image: UInt[np.ndarray, "h w *c"]) -> None:
-    """Write a map as PNG; see encode_png. OSError: the file cannot be written."""
-    path.write_bytes(encode_png(image))
+    """Write a map that stages hand to each other as PNG; see encode_working_png. OSError: the file cannot be written."""
+    path.write_bytes(encode_working_png(image))
+
+
+def encode_working_png(image: UInt[np.ndarray, "h w *c"]) -> bytes:
+    """Give a map as the bytes of a PNG in a fifth of encode_png's time, in no more bytes.
+
+    Each row is predicted by the one above and packed by ISA-L at level 1: a 16-bit normal map of 2048 takes 50 CPU ms where
+    OpenCV takes 255. ISA-L chooses its code by the processor, so two kinds of machine may give different bytes for the same
+    pixels: good for maps in work/, not for packages, which must be the same everywhere.
+
+    Args:
+        image: As for encode_png, which also says what is refused.
+    """
+    _check(image)
+    height, width = image.shape[:2]
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    depth = image.dtype.itemsize
+    rows = np.ascontiguousarray(image.astype(">u2", copy=False) if depth == 2 else image).view(np.uint8).reshape(height, -1)
+    packed = np.empty((height, rows.shape[1] + 1), np.uint8)
+    packed[:, 0] = 2  # the filter "up"
+    packed[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=packed[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8 * depth, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", isal_zlib.compress(packed, 1)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", isal_zlib.crc32(body, isal_zlib.crc32(kind)))
+        for kind, body in chunks
+    )
 
 
 def encode_png(image: UInt[np.ndarray, "h w *c"]) -> bytes:
@@ -33,8 +62,7 @@ def encode_png(image: UInt[np.ndarray, "h w *c"]) -> bytes:
     Raises:
         ValueError: Another depth or another number of channels (a bug of the caller).
     """
-    if image.dtype not in (np.uint8, np.uint16) or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
-        raise ValueError(f"a PNG holds uint8 or uint16 grey, RGB or RGBA, not {image.dtype} {image.shape}")
+    _check(image)
     done, data = cv2.imencode(".png", _swapped(image), _OPTIONS)
     if not done:
         raise ValueError(f"OpenCV refused to encode {image.dtype} {image.shape}")
@@ -68,6 +96,11 @@ def read_png(path: Path) -> UInt[np.ndarray, "h w *c"]:
     if image is None:
         raise StageError(f"{path.name} is not a readable PNG ({len(data)} bytes)", "delete it and run again")
     return _swapped(np.asarray(image))
+
+
+def _check(image: np.ndarray) -> None:
+    if image.dtype not in (np.uint8, np.uint16) or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
+        raise ValueError(f"a PNG holds uint8 or uint16 grey, RGB or RGBA, not {image.dtype} {image.shape}")
 
 
 def _swapped(image: np.ndarray) -> np.ndarray:

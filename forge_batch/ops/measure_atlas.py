@@ -26,6 +26,7 @@ class Layout(NamedTuple):
         variation: Standard deviation over mean of the charts' densities, by area.
         thin: Share of charts whose mean width is below the padding.
         charts: How many there are.
+        mirrored: Faces that are laid out as seen from behind.
     """
 
     overlap: int
@@ -36,6 +37,7 @@ class Layout(NamedTuple):
     variation: float
     thin: float
     charts: int
+    mirrored: int
 
 
 def measure_layout(mesh: Mesh, size: int, padding: float) -> Layout:
@@ -46,7 +48,8 @@ def measure_layout(mesh: Mesh, size: int, padding: float) -> Layout:
     count = int(chart.max(initial=-1)) + 1
     cover, owner = _draw(texels, mesh.faces, chart, size)
     corners = texels[mesh.faces]
-    flat = 0.5 * np.abs(_cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    signed = -0.5 * _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # v grows downwards
+    flat = np.abs(signed)
     area = face_areas(mesh)
     flat_of, area_of = (np.bincount(chart, weights=values, minlength=count) for values in (flat, area))
     real = area_of > 0
@@ -62,7 +65,25 @@ def measure_layout(mesh: Mesh, size: int, padding: float) -> Layout:
         spread / max(mean, 1e-12),
         float((_widths(corners, faces, chart, flat_of) < padding).mean()),
         count,
+        int((signed < -1e-14 * size * size).sum()),
     )
+
+
+def count_overlap(mesh: Mesh, size: int) -> int:
+    """Count the texels of a page of `size` x `size` whose centre lies inside more than one face."""
+    return int((draw_cover(mesh, size) > 1).sum())
+
+
+def draw_charts(mesh: Mesh, size: int) -> Int32[np.ndarray, "h w"]:
+    """Give the chart that covers the centre of each texel of a page, -1 for none."""
+    assert mesh.uv is not None
+    return _draw(mesh.uv.astype(np.float64) * size, mesh.faces, find_charts(mesh), size)[1]
+
+
+def draw_cover(mesh: Mesh, size: int) -> UInt8[np.ndarray, "h w"]:
+    """Count the faces that hold the centre of each texel of a page well inside them."""
+    assert mesh.uv is not None
+    return _draw(mesh.uv.astype(np.float64) * size, mesh.faces, np.zeros(len(mesh.faces), np.int32), size)[0]
 
 
 def find_charts(mesh: Mesh) -> Int32[np.ndarray, " f"]:

@@ -56,11 +56,15 @@ def measure_normal_format(normal: UInt16[np.ndarray, "h w 3"], points: Points) -
 
 
 class NormalError(NamedTuple):
-    """Be the angle in degrees between mapped and source normals (mean and 95th percentile, by area), and rays that missed."""
+    """Be the angle in degrees between mapped and source normals (mean and 95th percentile, by area), and rays that missed.
+
+    `turned` is the mean with the map's green turned round: smaller where the map has the other convention (DirectX).
+    """
 
     mean: float
     p95: float
     misses: float
+    turned: float
 
 
 def measure_normal_error(
@@ -83,16 +87,20 @@ def measure_normal_error(
     n, t = at(mesh.normals), at(mesh.tangents)
     b = np.sign(t[:, 3:]) * np.cross(n, t[:, :3])
     x, y, z = np.split(read_linear(normal, points.uv).astype(np.float64) * 2.0 - 1.0, 3, axis=1)
-    mapped = _unit(x * t[:, :3] + y * b + z * n)
     outwards = _unit(n)
     near, true = _nearest_facing(at(mesh.vertices), outwards, scene, cage)
     facing = near <= cage
     if not facing.any():
-        return NormalError(180.0, 180.0, 1.0)
-    angle = np.degrees(np.arccos(np.clip(np.einsum("nc,nc->n", true, mapped), -1.0, 1.0)))[facing]
+        return NormalError(180.0, 180.0, 1.0, 180.0)
+    angle, turned = (
+        np.degrees(np.arccos(np.clip(np.einsum("nc,nc->n", true, _unit(x * t[:, :3] + sign * y * b + z * n)), -1.0, 1.0)))
+        for sign in (1.0, -1.0)
+    )
     weight = points.area[facing]
     missed = float(1.0 - weight.sum() / points.area.sum())
-    return NormalError(float(np.average(angle, weights=weight)), _weighted_quantile(angle, weight, 0.95), missed)
+    p95 = _weighted_quantile(angle[facing], weight, 0.95)
+    mean, other = (float(np.average(values[facing], weights=weight)) for values in (angle, turned))
+    return NormalError(mean, p95, missed, other)
 
 
 def _nearest_facing(
@@ -134,13 +142,18 @@ def measure_albedo(
     """Look for light that was painted into the base color: bright where the surface looks up, dark where it is occluded."""
     assert mesh.normals is not None
     rgb = read_linear(base_color, points.uv).astype(np.float64) * 255.0
-    luminance = rgb @ (0.2126, 0.7152, 0.0722)
+    light = luminance(rgb)
     up = _unit(np.einsum("nk,nkc->nc", points.weights, mesh.normals[mesh.faces[points.face]]).astype(np.float64))[:, 1]
-    outside = float(np.average((luminance < 30.0) | (luminance > 243.0), weights=points.area))
+    outside = float(np.average((light < 30.0) | (light > 243.0), weights=points.area))
     openness = 0.0
     if occlusion is not None:
-        openness = _correlation(luminance, read_linear(occlusion[..., None], points.uv)[:, 0].astype(float), points.area)
-    return Albedo(outside, _correlation(luminance, up, points.area), openness)
+        openness = _correlation(light, read_linear(occlusion[..., None], points.uv)[:, 0].astype(float), points.area)
+    return Albedo(outside, _correlation(light, up, points.area), openness)
+
+
+def luminance(rgb: np.ndarray) -> np.ndarray:
+    """Weigh red, green and blue (Rec. 709) of stored values (n, 3), in their unit: (n,)."""
+    return np.asarray(rgb @ np.array((0.2126, 0.7152, 0.0722), rgb.dtype))
 
 
 def mean_occlusion(orm: UInt8[np.ndarray, "h w 3"], points: Points) -> float:

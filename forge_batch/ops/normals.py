@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int, Int32
+
+from forge_batch.ops.mesh import Mesh
 
 
 def vertex_normals(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Float32[np.ndarray, "v 3"]:
@@ -25,7 +27,7 @@ def vertex_normals(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f
     size = np.linalg.norm(normals, axis=1)
     solid = size > 0
     normals = normals / np.where(solid, size, 1.0)[:, None]
-    weights = _corner_angles(corners) * solid[:, None]
+    weights = corner_angles(corners) * solid[:, None]
 
     index = faces.ravel()
     weighted = (normals[:, None, :] * weights[:, :, None]).reshape(-1, 3)
@@ -48,6 +50,23 @@ def split_vertex_normals(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarr
     return np.asarray(vertex_normals(places, place[faces])[place], dtype=np.float32)
 
 
+def source_normals(mesh: Mesh, crease: float) -> tuple[Float32[np.ndarray, "n 3"], Int32[np.ndarray, "f 3"]]:
+    """Give the unit normals a bake reads from a source: values, and which of them stands at each corner of each face.
+
+    Args:
+        mesh: Its own normals are taken as they are if no crease is asked for; without any they are smooth.
+        crease: Degrees. Below 180 a corner averages only those faces round its vertex that are turned by no more than this from
+            its own face, so 0 shows every face flat.
+    """
+    if crease >= 180:
+        normals = mesh.normals if mesh.normals is not None else vertex_normals(mesh.vertices, mesh.faces)
+        return normals, mesh.faces
+    from forge_batch.ops.crease import creased_normals  # noqa: PLC0415 - compiled, and seldom asked for
+
+    values = creased_normals(mesh, crease)
+    return values, np.arange(len(values), dtype=np.int32).reshape(-1, 3)
+
+
 def weld_index(vertices: Float[np.ndarray, "v 3"]) -> tuple[Float[np.ndarray, "p 3"], Int[np.ndarray, " v"]]:
     """Find the distinct positions (p, 3) and for each vertex which one it stands at; exact equality, -0 equals 0."""
     keys: np.ndarray = np.ascontiguousarray(vertices + vertices.dtype.type(0))
@@ -56,7 +75,7 @@ def weld_index(vertices: Float[np.ndarray, "v 3"]) -> tuple[Float[np.ndarray, "p
     return vertices[first], place
 
 
-def _corner_angles(corners: np.ndarray) -> np.ndarray:
+def corner_angles(corners: np.ndarray) -> np.ndarray:
     """Give the inner angles (f, 3) of triangles (f, 3, 3) in radians, 0 where a side has no length."""
     ahead = np.roll(corners, -1, axis=1) - corners
     behind = np.roll(corners, 1, axis=1) - corners

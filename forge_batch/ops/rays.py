@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from threading import Lock
 from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
@@ -46,6 +47,7 @@ class RayScene:
 
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
+        self._lock = Lock()
         self._scene = EmbreeScene(robust=True)
         if len(mesh.faces):
             TriangleMesh(self._scene, np.ascontiguousarray(mesh.vertices), np.ascontiguousarray(mesh.faces))
@@ -105,7 +107,8 @@ class RayScene:
             hits.face[part], hits.barycentric[part], hits.distance[part] = self._tree.nearest(points[part])
 
         if count:
-            self._tree.nearest(points[:1])  # compile, and build the tree, before there are threads
+            with self._lock:
+                self._tree.nearest(points[:1])  # compile, and build the tree, in one thread alone
         in_threads(run, count)
         return hits
 

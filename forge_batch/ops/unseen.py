@@ -7,11 +7,11 @@ from jaxtyping import Bool, Float32, UInt8
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from forge_batch.ops.gbuffer import interpolate
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.padding import nearest_known, spread
 from forge_batch.ops.raster import rasterize
 from forge_batch.ops.source import linear_to_srgb, srgb_to_linear
+from forge_batch.ops.source_search import interpolate
 
 _CELLS = 192
 """Cells along the diagonal in which seen colour is averaged: fewer lose the border's colours, more give streaks."""

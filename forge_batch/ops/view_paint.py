@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from forge_batch.ops.gbuffer import interpolate
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.padding import nearest_known, spread
 from forge_batch.ops.raster import rasterize
 from forge_batch.ops.render import read_linear
+from forge_batch.ops.source_search import interpolate
 from forge_batch.ops.unseen import fill_unseen
 from forge_batch.ops.zbuffer import View, frame_view, project, see
 

@@ -20,7 +20,7 @@ from forge_batch.ops.render import Maps
 from forge_batch.ops.tangents import split_by_tangent
 from forge_batch.packages.asset import turned
 from forge_batch.packages.names import Names
-from forge_batch.packages.ue5 import GLB_AXES
+from forge_batch.packages.ue5 import FBX_AXES, GLB_AXES
 
 
 class Opened(NamedTuple):
@@ -68,6 +68,26 @@ def open_package(path: Path) -> Opened:
     return Opened(asset, engine, manifest, split_by_tangent(mesh), maps)
 
 
+def package_levels(path: Path) -> list[Mesh]:
+    """Give every level of detail that a package holds, the finest first, in house space, with normals, uv and tangents.
+
+    Coarser levels are in an FBX alone; where a package has none, its one mesh is all.
+
+    Raises:
+        What `open_package` raises; BackendUnavailable wherever there is an FBX and ufbx is not installed.
+    """
+    opened = open_package(path)
+    with zipfile.ZipFile(path) as archive:
+        models = {name for name in archive.namelist() if name.endswith(".fbx") and not name.endswith("_Colliders.fbx")}
+        whole = {name.removesuffix(".glb") + ".fbx" for name in archive.namelist() if name.endswith(".glb")}
+        name = next(iter(sorted(models & whole or models)), None)  # a skeletal mesh has a name of its own
+        if name is None:
+            return [opened.mesh]
+        fbx = read_fbx(archive.read(name), name)
+    axes = FBX_AXES.T if opened.engine == "ue5" else np.eye(3, dtype=np.float32)
+    return [split_by_tangent(turned(part.mesh, axes, fbx.unit)) for part in fbx.levels]
+
+
 def _of_glb(data: bytes) -> tuple[Mesh, Maps]:
     """Read the one textured mesh of a GLB and the images that its material wires."""
     scene = trimesh.load_scene(io.BytesIO(data), file_type="glb", process=False)
@@ -85,11 +105,12 @@ def _of_unity(files: dict[str, bytes], asset: str) -> tuple[Mesh, Maps]:
     """Read Unity's FBX, which stands in house space, and the maps beside it, by the names that its material wires."""
     (model,) = [name for name in files if name.endswith(".fbx") and not name.endswith("_Colliders.fbx")]
     fbx = read_fbx(files[model], model)
+    folder = model.rpartition("/")[0]
 
     def image(name: str | None) -> np.ndarray | None:
         return None if name is None or name not in files else np.asarray(Image.open(io.BytesIO(files[name])))
 
-    color, normal = (image(fbx.textures.get(kind)) for kind in ("DiffuseColor", "NormalMap"))
+    color, normal = (image(f"{folder}/{fbx.textures.get(kind)}") for kind in ("DiffuseColor", "NormalMap"))
     word = Names(asset).texture("mask").rpartition("_")[2]
     mask = image(next((name for name in sorted(files) if word in name and name.endswith(".png")), None))
     orm = None if mask is None else np.dstack([mask[..., 1], 255 - mask[..., 3], mask[..., 0]])

@@ -72,7 +72,7 @@ class Summary:
             source,
             cutouts,
             gates,
-            skeleton_facts(asset) if engine.name == "ue5" else None,
+            skeleton_facts(asset, engine.influences),
         )
 
     def lines(self) -> list[str]:

@@ -11,7 +11,7 @@ from forge_batch.stage import Cost, Metrics, Stage, StageContext
 
 
 class Params(BakeParams):
-    """Say how far the bake looks for the source, and who rasterises."""
+    """Say how the bake looks for the source."""
 
 
 def run(context: StageContext[Params]) -> Metrics:

@@ -20,6 +20,17 @@ class Params(BakeParams):
     distance: float = Field(
         default=0.5, gt=0, le=10, description="What is farther than this fraction of the diagonal does not darken."
     )
+    falloff: float = Field(
+        default=0.0,
+        ge=0,
+        le=8,
+        description="How fast darkening fades with distance: what a ray meets at fraction t of its length counts (1 - t) "
+        "to the power of this; 0 counts all alike.",
+    )
+    ground: bool = Field(default=False, description="Whether the floor under the asset's lowest point darkens it too.")
+    denoise: bool = Field(
+        default=False, description="Whether noise is averaged out along the surface, which few rays are then enough for."
+    )
 
 
 def run(context: StageContext[Params]) -> Metrics:
@@ -30,11 +41,13 @@ def run(context: StageContext[Params]) -> Metrics:
         BackendUnavailable: nvdiffrast is asked for and not there.
     """
     from forge_batch.ops.bake_files import describe, open_baker
+    from forge_batch.ops.baker import Sky
     from forge_batch.ops.image_file import write_png
 
     params = context.params
     baker = open_baker(context.path(MESH), context.path(SOURCE_MESH), params, lambda done: context.progress(0.1 * done, "rays"))
-    image = baker.occlusion_map(params.rays, params.distance, lambda done: context.progress(0.1 + 0.85 * done, "sky"))
+    sky = Sky(params.rays, params.distance, params.falloff, params.ground, params.denoise)
+    image = baker.occlusion_map(sky, lambda done: context.progress(0.1 + 0.85 * done, "sky"))
     write_png(context.out(OCCLUSION_MAP), image)
     return {**describe(baker), "mean": round(float(image.ravel()[baker.texel].mean()) / 255, 6)}
 

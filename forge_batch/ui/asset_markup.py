@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from forge_batch.asset_view import Detail, StageRow
+from forge_batch.asset_view import Detail, GateRow, StageRow, gates_in, rows_of
 from forge_batch.doctor import Check
 from forge_batch.plain_text import duration
 from forge_batch.queue_view import Queue, Row
@@ -22,12 +22,15 @@ def asset_head_html(one: Detail, row: Row, now: datetime, repo: str) -> str:
     why = f'<p class="fb-said">{short(row.why, 4000)}</p>' if row.why else ""
     facts = row.facts
     finish = "" if row.state in {"done", "failed", "held"} else f" · done {when(row.finish, now)}"
-    packages = "".join(
-        f'<a class="fb-button" data-key="p-{escape(name)}" href="files/{quote(one.asset)}/{quote(name)}" download>'
-        f"Download {escape(name)} ({escape(bytes_)})</a>"
-        for name, bytes_ in one.packages
-    )
-    report = f'<a data-key="report" href="files/{quote(one.asset)}/report.html">report</a>' if one.packages else ""
+    packages = _downloads(one.asset, one.packages)
+    if one.rejected:
+        packages += (
+            '<div class="fb-warning" role="note"><p><b><span aria-hidden="true">✕</span> Not fit to ship.</b> A quality gate '
+            "refused this package; it is kept so that you can look at it and decide. What failed stands below.</p>"
+            f"{_downloads(one.asset, one.rejected, 'Download all the same: ')}</div>"
+        )
+    verdict = f"<p>{RESULTS[one.worst]} {escape(one.verdict)}</p>" if one.gates else ""
+    report = f'<a data-key="report" href="files/{quote(one.asset)}/report.html">report</a>' if one.report else ""
     commit = f"made from {_commit(one.commit, repo)}" if one.commit else ""
     line = " · ".join(part for part in (commit, report) if part)
     gpu = f" ({seconds(facts.gpu_spent)} GPU)" if facts.gpu_spent else ""
@@ -35,7 +38,45 @@ def asset_head_html(one: Detail, row: Row, now: datetime, repo: str) -> str:
         f'<h2 class="fb-title">{escape(one.asset)} {badge(row.state)}</h2>'
         f'<p class="fb-dim">{escape(facts.kind)} · priority {facts.priority} · estimated {seconds(facts.estimated)} · '
         f"spent {seconds(facts.spent)}{gpu} · tries {facts.attempts}{escape(finish)}</p>"
-        f"{why}<p>{packages}</p><p>{line}</p>"
+        f"{why}{verdict}<p>{line}</p>{packages}{faults_html(one)}"
+    )
+
+
+def _downloads(asset: str, packages: Sequence[tuple[str, str]], word: str = "Download ") -> str:
+    links = "".join(
+        f'<a class="fb-button" data-key="p-{escape(name)}" href="files/{quote(asset)}/{quote(name)}" download>'
+        f"{word}{escape(name)} ({escape(bytes_)})</a>"
+        for name, bytes_ in packages
+    )
+    return f'<div class="fb-buttons">{links}</div>' if links else ""
+
+
+def faults_html(one: Detail) -> str:
+    """Write what failed, each with its figures, its picture and what to change; nothing where nothing failed."""
+    cards = []
+    for gate in one.gates:
+        if gate.result != "fail" and not gate.picture:
+            continue
+        picture = f"files/{quote(one.asset)}/{quote(gate.picture)}"
+        image = (
+            f'<a href="{picture}" data-key="f-{escape(gate.picture)}"><img src="{picture}" loading="lazy" '
+            f'alt="where {escape(gate.name)} goes wrong"></a>'
+            if gate.picture
+            else ""
+        )
+        advice = f"<p><b>What to change:</b> {escape(gate.advice)}.</p>" if gate.advice else ""
+        cards.append(
+            f'<li class="fb-fault"><div><h4>{_result(gate.result)} {escape(gate.name)}</h4>'
+            f"<p><b>{escape(gate.value)}</b> measured; the limit is {escape(gate.limit)}.</p>"
+            f'<p class="fb-dim">{escape(gate.note)}</p>{advice}</div>{image}</li>'
+        )
+    return f'<h3>What failed</h3><ul class="fb-faults">{"".join(cards)}</ul>' if cards else ""
+
+
+def _result(result: str) -> str:
+    return (
+        f'<span class="fb-result fb-{escape(result)}"><span aria-hidden="true">{RESULTS.get(result, "")}</span> '
+        f"{escape(result.replace('_', ' '))}</span>"
     )
 
 
@@ -80,29 +121,33 @@ def asset_rest_html(one: Detail, textured: bool) -> str:
             f'<h3>What validate says</h3><pre tabindex="0" class="fb-pre" aria-label="problems">{escape(one.problems)}</pre>'
         )
     if one.gates:
-        parts.append(f"<h3>Quality gates</h3><p>{RESULTS[one.worst]} {escape(one.verdict)}</p>{gates_html(one.gates)}")
+        parts.append(f"<h3>Quality gates</h3>{gates_html(one.gates)}")
     parts.append(_pictures(one, textured))
     if one.manifest:
         parts.append(
             f'<details><summary data-key="manifest">The resolved manifest ({escape(one.manifest_file)})</summary>'
             f'<pre tabindex="0" class="fb-pre" aria-label="manifest">{escape(one.manifest)}</pre></details>'
         )
-    log = escape(one.log) if one.log else "empty"
-    parts.append(
-        f'<details><summary data-key="log">End of the log</summary>'
-        f'<pre tabindex="0" class="fb-pre" aria-label="log">{log}</pre></details>'
-    )
     return "".join(parts)
 
 
-def gates_html(gates: Iterable[Sequence[str]]) -> str:
+def log_html(log: str) -> str:
+    """Write the end of an asset's log."""
+    if not log:
+        return ""
+    return (
+        '<details><summary data-key="log">End of the log</summary>'
+        f'<pre tabindex="0" class="fb-pre" aria-label="log">{escape(log)}</pre></details>'
+    )
+
+
+def gates_html(gates: Iterable[GateRow]) -> str:
     """Write gates, failures first, each with what was measured and its limit."""
     rows = "".join(
-        f'<tr class="fb-{escape(result)}"><th scope="row">{escape(name)}</th><td data-head="Result">'
-        f'<span class="fb-result fb-{escape(result)}"><span aria-hidden="true">{RESULTS.get(result, "")}</span> '
-        f'{escape(result.replace("_", " "))}</span></td><td data-head="Measured" class="fb-n">{escape(value)}</td>'
-        f'<td data-head="Limit" class="fb-n">{escape(limit)}</td><td data-head="Means">{escape(note)}</td></tr>'
-        for name, result, value, limit, note in gates
+        f'<tr class="fb-{escape(gate.result)}"><th scope="row">{escape(gate.name)}</th>'
+        f'<td data-head="Result">{_result(gate.result)}</td><td data-head="Measured" class="fb-n">{escape(gate.value)}</td>'
+        f'<td data-head="Limit" class="fb-n">{escape(gate.limit)}</td><td data-head="Means">{escape(gate.note)}</td></tr>'
+        for gate in gates
     )
     head = "".join(f'<th scope="col"{" class=fb-n" if n in {2, 3} else ""}>{name}</th>' for n, name in enumerate(
         ("Gate", "Result", "Measured", "Limit", "What it means")))  # fmt: skip
@@ -135,27 +180,13 @@ def build_html(asset: str, build: Mapping[str, Any] | None) -> str:
     if build is None:
         return '<p class="fb-empty">No build is chosen.</p>'
     picture = _figure(f"files/{quote(asset)}/build-{quote(str(build['name']))}.webp", f"{asset}, {build['at']}", wide=True)
-    gates = [
-        [
-            str(one["name"]).replace("_", " "),
-            str(one["result"]),
-            _figures(one["value"], one["unit"]),
-            _figures(one["limit"], one["unit"]),
-            "",
-        ]
-        for one in build.get("gates", ())
-        if one["result"] != "pass"
-    ]
+    gates = [gate for gate in rows_of(gates_in(build)) if gate.result != "pass"]
     return (
         f"{picture if build['picture'] else ''}<p><b>{escape(str(build['at']))}</b> · "
         f"version <code>{escape(str(build['commit'])[:12])}"
         f"</code> · {seconds(float(build['seconds']))}, {seconds(float(build['gpu_seconds']))} GPU</p>"
         f"<p>{RESULTS.get(str(build['worst']), '')} {escape(str(build['verdict']))}</p>{gates_html(gates) if gates else ''}"
     )
-
-
-def _figures(value: object, unit: str) -> str:
-    return "" if not isinstance(value, int | float) else f"{value:.4g} {unit}".strip()
 
 
 def history_html(rows: Sequence[Row]) -> str:

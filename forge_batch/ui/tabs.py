@@ -12,7 +12,7 @@ import gradio as gr
 from forge_batch.previews import SHOWN
 from forge_batch.queue_view import STATES
 from forge_batch.ui.markup import part
-from forge_batch.ui.views import EVERY, SORTS, Views, wish_of
+from forge_batch.ui.views import ASSET, EVERY, SORTS, Views, wish_of
 
 FOLDER = Path(__file__).parent
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -81,11 +81,11 @@ def asset_tab(views: Views, token: gr.State, asset: gr.State) -> list[Any]:
         with gr.Column(min_width=300):
             slider = gr.ImageSlider(label="Input against render", interactive=False, height=380, elem_id="slider")
             side = gr.Radio([], label="Seen from")
-    now, rest = html_part(elem_id="asset-now"), html_part(elem_id="asset-rest")
+    now, rest, log = (html_part(elem_id=f"asset-{name}") for name in ASSET[1:])
     for one in (level, maps):
         one.input(lambda name, level, maps: text_of(views.model(name, level, maps)), [asset, level, maps], model, **QUIET)
     side.input(lambda name, side: pair_of(views, name, side), [asset, side], slider, **QUIET)
-    return [head, now, rest, owner, pictures, level, maps, side, model, slider]
+    return [head, now, rest, log, owner, pictures, level, maps, side, model, slider]
 
 
 def text_of(path: Path | None) -> str | None:

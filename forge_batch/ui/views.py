@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
-from forge_batch.asset_view import detail, lods_folder
+from forge_batch.asset_view import detail, find_package, lods_folder
 from forge_batch.builds import builds_of, windows_of
 from forge_batch.content.open import repo_of
 from forge_batch.doctor import diagnose
@@ -19,7 +19,7 @@ from forge_batch.explain import difference_text, explain_preset, explanation_tex
 from forge_batch.header_view import burn_down, header
 from forge_batch.presets import Presets
 from forge_batch.previews import Previews
-from forge_batch.queue_view import STATES, Wish, select
+from forge_batch.queue_view import STATES, Row, Wish, select
 from forge_batch.trial import judge
 from forge_batch.ui import asset_markup, markup
 from forge_batch.ui.plots import calibration_plot, line_plot
@@ -28,6 +28,8 @@ from forge_batch.ui.site import Site
 EVERY = "all"
 SORTS = {"turn": "turn", "name": "name", "finish": "finish", "longest first": "estimate", "newest first": "newest"}
 """Orders of the queue, by the words that the page has for them."""
+ASSET = ("head", "now", "rest", "log")
+"""Parts of an asset's view."""
 SHOWN_BUILDS = 24
 MOST = 200
 """Answers that are kept for other viewers."""
@@ -46,7 +48,7 @@ class Views:
     """Be the answers of one site."""
 
     site: Site
-    _written: dict[Hashable, Any] = field(default_factory=dict)
+    _written: list[tuple[list[Row], dict[Hashable, Any]]] = field(default_factory=lambda: [([], {})])
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -76,36 +78,41 @@ class Views:
         table, words, _ = self.queue(wish)
         parts = {"top": self.top(), "queue": table, "words": words}
         if name:
-            parts |= dict(zip(("head", "now", "rest"), self.asset(name), strict=True))
+            parts |= self.asset(name)
         marked = {part: (sha256(html.encode()).hexdigest()[:12], html) for part, html in parts.items()}
         fresh = {part: {"mark": mark, "html": html} for part, (mark, html) in marked.items() if marks.get(part) != mark}
         return {"parts": fresh, "package": self.package(name) if name else ""}
 
     def _once(self, key: Hashable, write: Callable[[], T]) -> T:
         """Write something once for all viewers, as long as the survey has seen nothing new."""
-        rows = self.site.survey.rows
-        if self._written.get("rows") is not rows or len(self._written) > MOST:
-            self._written.clear()
-            self._written["rows"] = rows
-        if key not in self._written:
-            self._written[key] = write()
-        found: T = self._written[key]
+        seen, written = self._written[0]
+        if seen is not self.site.survey.rows or len(written) > MOST:
+            written = {}
+            self._written[0] = self.site.survey.rows, written
+        if key not in written:
+            written[key] = write()
+        found: T = written[key]
         return found
 
-    def asset(self, name: object) -> tuple[str, str, str]:
-        """Write an asset's view: how it stands, its timeline, and the rest."""
+    def asset(self, name: object) -> dict[str, str]:
+        """Write the parts of an asset's view: how it stands, its timeline, the rest, and its log."""
+        asset = name[:80] if isinstance(name, str) else ""
+        return self._once(("asset", asset), lambda: self._asset(asset))
+
+    def _asset(self, name: str) -> dict[str, str]:
         survey = self.site.survey
-        one = detail(survey, name) if isinstance(name, str) else None
-        row = survey.row(name) if isinstance(name, str) else None
+        one, row = detail(survey, name), survey.row(name)
         if one is None or row is None:
-            said = f"There is no asset {str(name)[:60]}." if name else "Choose an asset in the queue."
-            return f'<p class="fb-empty">{escape(said)}</p>', "", ""
+            said = f"There is no asset {name[:60]}." if name else "Choose an asset in the queue."
+            return dict(zip(ASSET, (f'<p class="fb-empty">{escape(said)}</p>', "", "", ""), strict=True))
         repo = repo_of(self.site.content.name) or ""
-        return (
+        parts = (
             asset_markup.asset_head_html(one, row, self.now(), repo),
             asset_markup.timeline_html(one.stages),
             asset_markup.asset_rest_html(one, self._previews(name) is not None),
+            asset_markup.log_html(one.log),
         )
+        return dict(zip(ASSET, parts, strict=True))
 
     # -- of one asset --------------------------------------------------------------------------------------------------
 
@@ -147,15 +154,11 @@ class Views:
     def _previews(self, name: object) -> Previews | None:
         survey = self.site.survey
         row = survey.row(name) if isinstance(name, str) else None
-        if row is None or not row.facts.package:
+        entry = survey.standings.get(row.asset) if row else None
+        if row is None or entry is None:
             return None
-        path = f"exports/{row.asset}/{row.facts.package}"
-        self.site.content.bring(path)
-        package = self.site.content.home / path
-        entry = survey.standings.get(row.asset)
-        if not package.is_file() or entry is None:
-            return None
-        return Previews(self.site.content.home, package, lods_folder(self.site.content, entry.job))
+        package = find_package(self.site.content, row)
+        return Previews(self.site.content.home, package, lods_folder(self.site.content, entry.job)) if package else None
 
     # -- windows and history -------------------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from forge_batch.errors import StageError
-from forge_batch.ops.bake import color_maps, material_maps, normal_map, occlusion_map
+from forge_batch.ops.bake import CpuBaker, color_maps, material_maps, normal_map
+from forge_batch.ops.baker import Sky
 from forge_batch.ops.gbuffer import GBuffer, gbuffer
 from forge_batch.ops.mesh import Mesh
 from tests.bake_pairs import UPRIGHT, colored, flat_sheet, joined, low_square, sheet, unwrapped
@@ -13,7 +14,8 @@ from tests.bake_pairs import UPRIGHT, colored, flat_sheet, joined, low_square, s
 def decoded(buffer: GBuffer) -> np.ndarray:
     """Read the normal map as a shader does: world-space unit normals (t, 3) of the covered texels."""
     texels = normal_map(buffer).reshape(-1, 3)[buffer.texel].astype(np.float64) / 65535 * 2 - 1
-    frame = buffer.frame(np.arange(len(buffer.texel)))
+    [band] = buffer.bands()
+    frame = band.frame(np.arange(len(buffer.texel)))
     bitangent = frame.sign[:, None] * np.cross(frame.normal, frame.tangent)
     world = texels[:, :1] * frame.tangent + texels[:, 1:2] * bitangent + texels[:, 2:] * frame.normal
     return np.asarray(world / np.linalg.norm(world, axis=1, keepdims=True))
@@ -21,8 +23,14 @@ def decoded(buffer: GBuffer) -> np.ndarray:
 
 def low_points(buffer: GBuffer) -> np.ndarray:
     """Give the points of the low poly under its texels."""
-    corners = buffer.mesh.faces[buffer.face]
-    return np.asarray(np.einsum("tk,tkx->tx", buffer.barycentric, buffer.mesh.vertices[corners]))
+    [band] = buffer.bands()
+    corners = buffer.mesh.faces[band.face]
+    return np.asarray(np.einsum("tk,tkx->tx", band.barycentric, buffer.mesh.vertices[corners]))
+
+
+def occlusion_map(buffer: GBuffer, rays: int, distance: float) -> np.ndarray:
+    """Bake occlusion, filled and in 8 bits."""
+    return CpuBaker(buffer).occlusion_map(Sky(rays, distance))
 
 
 def test_a_flat_square_over_a_flat_source_is_neutral_everywhere() -> None:
@@ -141,7 +149,7 @@ def test_a_source_elsewhere_or_an_empty_atlas_is_an_error_of_the_asset() -> None
     far = Mesh(far.vertices + np.float32([0, 0, 9]), far.faces, normals=far.normals)
     with pytest.raises(StageError, match="met at none of 256 texels"):
         gbuffer(low_square(), colored(far), 16, 0.05)
-    with pytest.raises(StageError, match="no texel of the atlas is covered"):
+    with pytest.raises(StageError, match="2 of 2 faces, 100% of the surface, have no area in UV space"):
         gbuffer(low_square(((0.5, 0.5),) * 4), colored(flat_sheet()), 16, 0.05)
 
 
@@ -152,7 +160,7 @@ def test_two_runs_give_the_same_bytes() -> None:
     maps = []
     for _ in range(2):
         buffer = gbuffer(low_square(), bump, 512, 0.1, heard.append)
-        shade = occlusion_map(buffer, 8, 0.5, heard.append)
+        shade = CpuBaker(buffer).occlusion_map(Sky(8, 0.5), heard.append)
         maps.append([normal_map(buffer), *color_maps(buffer), *material_maps(buffer), shade])
     for first, second in zip(*maps, strict=True):
         assert first.tobytes() == second.tobytes()

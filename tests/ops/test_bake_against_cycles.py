@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forge_batch.ops.bake import normal_map, occlusion_map
-from forge_batch.ops.baker import RAY
+from forge_batch.ops.bake import CpuBaker, normal_map
+from forge_batch.ops.baker import RAY, Sky
 from forge_batch.ops.gbuffer import gbuffer
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
@@ -89,7 +89,7 @@ def test_occlusion_is_that_of_cycles(pair: tuple[Mesh, Mesh, Path]) -> None:
     theirs = cycles(path, *options).reshape(-1, 3)[:, 0]
     buffer = gbuffer(low, colored(high), SIZE, CAGE)
     both = buffer.texel[buffer.centre & (buffer.kind == RAY)]
-    ours = occlusion_map(buffer, 256, 100.0).ravel()[both] / 255
+    ours = CpuBaker(buffer).occlusion_map(Sky(256, 100.0)).ravel()[both] / 255
     difference = ours - np.clip(theirs[both], 0, 1)
     assert np.abs(difference).mean() < 0.02
     assert abs(difference.mean()) < 0.005

@@ -7,18 +7,19 @@ import pytest
 
 from forge_batch.errors import BackendUnavailable, StageError
 from forge_batch.ops.bake import CpuBaker
-from forge_batch.ops.baker import MISS, NEAREST, Baker, make_baker
+from forge_batch.ops.baker import MISS, NEAREST, Baker, Search, Sky, make_baker
 from forge_batch.ops.camera import Camera
-from forge_batch.ops.gbuffer import gbuffer
-from forge_batch.ops.gpu_baker import GpuBaker
+from forge_batch.ops.gbuffer import GBuffer, gbuffer
+from forge_batch.ops.gpu_baker import GpuBaker, Tuning
 from forge_batch.ops.gpu_name import gpu_name
 from forge_batch.ops.gpu_raster import cover
 from forge_batch.ops.hemisphere import hammersley, in_cells
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.raster import rasterize
 from forge_batch.ops.source import Projection, SourceMesh
 from forge_batch.ops.voxel_field import VoxelField
-from tests.bake_pairs import colored, joined, low_square, sheet
+from tests.bake_pairs import colored, joined, low_square, sheet, unwrapped
 
 pytest.importorskip("warp")
 
@@ -26,9 +27,12 @@ pytest.importorskip("warp")
 DEVICE = "cuda:0" if gpu_name() else "cpu"
 
 
-def both(low: Mesh, source: SourceMesh, size: int = 64, cage: float = 0.2) -> tuple[CpuBaker, Baker]:
+def both(
+    low: Mesh, source: SourceMesh, size: int = 64, cage: float = 0.2, samples: int = 1, crease: float = 180.0
+) -> tuple[CpuBaker, GpuBaker]:
     """Make both bakers of a pair; without a GPU the kernels run on the CPU."""
-    return CpuBaker(gbuffer(low, source, size, cage)), GpuBaker(low, source, size, cage, device=DEVICE)
+    search = Search(cage, samples, crease)
+    return CpuBaker(GBuffer(low, source, size, search)), GpuBaker(low, source, size, search, device=DEVICE)
 
 
 def waves() -> Mesh:
@@ -42,14 +46,21 @@ def painted(mesh: Mesh) -> SourceMesh:
     return replace(colored(mesh, np.stack([x, y, 1 - x], axis=1), seen=(x > 0.5).astype(np.float32)), metallic=x, roughness=y)
 
 
-def test_every_map_of_the_kernels_is_that_of_the_arrays() -> None:
+def all_maps(baker: Baker) -> list[np.ndarray]:
+    """Bake everything."""
+    normal = baker.normal_map()
+    maps = [*baker.color_maps(), *baker.material_maps(), normal, baker.normal_error(normal // 1024 * 1024)]
+    return [*maps, baker.occlusion_map(Sky(16, 1.0))]
+
+
+@pytest.mark.parametrize("samples", [1, 2, 4])
+def test_every_map_of_the_kernels_is_that_of_the_arrays(samples: int) -> None:
     """Same texels found in the same way; maps differ by one step of their depth at most."""
-    cpu, gpu = both(low_square(), painted(waves()))
+    cpu, gpu = both(low_square(), painted(waves()), samples=samples)
     np.testing.assert_array_equal(gpu.texel, cpu.texel)
     np.testing.assert_array_equal(gpu.kind, cpu.kind)
     assert gpu.overlap == cpu.overlap == 0
-    maps = [*cpu.color_maps(), *cpu.material_maps(), cpu.normal_map(), cpu.occlusion_map(16, 1.0)]
-    theirs = [*gpu.color_maps(), *gpu.material_maps(), gpu.normal_map(), gpu.occlusion_map(16, 1.0)]
+    maps, theirs = all_maps(cpu), all_maps(gpu)
     for one, other in zip(maps, theirs, strict=True):
         assert one.dtype == other.dtype
         assert one.std() > 0
@@ -59,10 +70,71 @@ def test_every_map_of_the_kernels_is_that_of_the_arrays() -> None:
 @pytest.mark.parametrize("rays", [1, 2, 12, 32])
 def test_the_order_of_rays_does_not_matter(rays: int) -> None:
     """Sent cell by cell, whatever their number, they are the rays of the pattern: occlusion is that of the arrays."""
-    deep = sheet(lambda x, y: 0.2 * np.sin(9 * x) * np.cos(7 * y), cells=40)
-    cpu, gpu = both(low_square(), colored(deep), 32, 0.4)
-    difference = np.abs(cpu.occlusion_map(rays, 1.0).astype(int) - gpu.occlusion_map(rays, 1.0))
+    cpu, gpu = both(low_square(), deep(), 32, 0.4)
+    difference = np.abs(cpu.occlusion_map(Sky(rays, 1.0)).astype(int) - gpu.occlusion_map(Sky(rays, 1.0)))
     assert (difference > 1).mean() < 0.01, "a ray that grazes an edge may be blocked in one of the two"
+
+
+def deep() -> SourceMesh:
+    """Make a source of hollows."""
+    return colored(sheet(lambda x, y: 0.2 * np.sin(9 * x) * np.cos(7 * y), cells=40))
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+@pytest.mark.parametrize("sky", [Sky(16, 0.4, falloff=1.5), Sky(16, 0.4, ground=True), Sky(16, 0.4, denoise=True)])
+def test_what_else_darkens_is_the_same_on_both(sky: Sky, samples: int) -> None:
+    """Falloff, the ground and the filter against noise change the map, and change it alike."""
+    low = low_square()
+    upright = replace(low, vertices=np.ascontiguousarray(low.vertices[:, [0, 2, 1]] * np.float32([1, 1, -1])))
+    lowered = deep()
+    turned = replace(lowered.mesh, vertices=np.ascontiguousarray(lowered.mesh.vertices[:, [0, 2, 1]] * np.float32([1, 1, -1])))
+    turned = replace(turned, normals=vertex_normals(turned.vertices, turned.faces))
+    cpu, gpu = both(unwrapped(upright.vertices, upright.faces, low.uv), replace(lowered, mesh=turned), 32, 0.4, samples=samples)
+    plain, ours, theirs = cpu.occlusion_map(Sky(16, 0.4)), cpu.occlusion_map(sky), gpu.occlusion_map(sky)
+    assert np.abs(plain.astype(int) - ours).mean() > 1
+    assert (np.abs(ours.astype(int) - theirs) > 1).mean() < 0.01, "a ray that grazes an edge may be blocked in one of the two"
+
+
+@pytest.mark.parametrize("tuning", [Tuning(order="surface"), Tuning(walk=True), Tuning(order="surface", walk=True)])
+def test_however_rays_are_sent_they_find_the_same(tuning: Tuning) -> None:
+    """Neither the order of texels nor who walks the tree changes the map, but where a ray grazes an edge."""
+    search = Search(0.4, samples=2)
+    usual, other = (GpuBaker(low_square(), deep(), 32, search, DEVICE, one) for one in (Tuning(), tuning))
+    for sky in (Sky(16, 1.0), Sky(16, 1.0, ground=True)):
+        difference = np.abs(usual.occlusion_map(sky).astype(int) - other.occlusion_map(sky))
+        assert usual.occlusion_map(sky).std() > 0
+        assert (difference > 1).mean() < 0.01
+
+
+def test_a_crease_is_the_same_on_both() -> None:
+    """Flat faces give another map than smooth ones, and the kernels' is that of the arrays."""
+    cpu, gpu = both(low_square(), deep(), crease=0.0)
+    smooth = GpuBaker(low_square(), deep(), 64, Search(0.2), DEVICE).normal_map()
+    assert np.abs(cpu.normal_map().astype(int) - smooth).mean() > 100
+    difference = np.abs(cpu.normal_map().astype(int) - gpu.normal_map()).max(axis=2)
+    assert (difference > 2).mean() < 0.02, "a ray that meets an edge may take either of its faces"
+
+
+def test_bands_leave_no_seam() -> None:
+    """An atlas made of many bands, none of them kept, is that made at once, on both sides."""
+    low, source, search = low_square(), painted(waves()), Search(0.2, samples=2)
+    whole = [all_maps(baker) for baker in both(low, source, samples=2)]
+    parts: list[Baker] = [CpuBaker(TinyBuffer(low, source, 64, search)), TinyBaker(low, source, 64, search, DEVICE)]
+    for one, other in zip(whole, map(all_maps, parts), strict=True):
+        for first, second in zip(one, other, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+class TinyBuffer(GBuffer):
+    """Work in bands of five rows."""
+
+    band, kept = 5 * 64 * 4, 1000
+
+
+class TinyBaker(GpuBaker):
+    """Work in bands of five rows."""
+
+    band, kept = 5 * 64 * 4, 1000
 
 
 @pytest.mark.parametrize("rays", [1, 2, 7, 16, 32, 64, 100, 1024])
@@ -134,7 +206,7 @@ def test_a_source_that_is_nowhere_near_is_said() -> None:
     """Both bakers refuse in the same words."""
     far = colored(sheet(lambda x, _: np.full_like(x, 9.0), cells=4))
     with pytest.raises(StageError, match="met at none of 256 texels"):
-        GpuBaker(low_square(), far, 16, 0.02, device=DEVICE)
+        GpuBaker(low_square(), far, 16, Search(0.02), device=DEVICE)
     with pytest.raises(StageError, match="met at none of 256 texels"):
         gbuffer(low_square(), far, 16, 0.02)
 
@@ -143,5 +215,5 @@ def test_a_source_that_is_nowhere_near_is_said() -> None:
 def test_nvdiffrast_without_a_gpu_says_what_to_write() -> None:
     """The choice is refused with the word that gives the same coverage anywhere."""
     with pytest.raises(BackendUnavailable, match="needs an NVIDIA GPU") as caught:
-        make_baker(low_square(), colored(waves()), 16, 0.1, "nvdiffrast")
+        make_baker(low_square(), colored(waves()), 16, Search(0.1, raster="nvdiffrast"))
     assert "raster: own" in caught.value.hint

@@ -32,12 +32,12 @@ def asset() -> Asset:
 
 @pytest.fixture(scope="module")
 def folders(asset: Asset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Write what each engine gets into a folder of its own."""
+    """Write what each engine gets, flat, into a folder of its own."""
     folders = {}
     for name, engine in ENGINES.items():
         folders[name] = tmp_path_factory.mktemp(name)
         for file, data in engine.files(asset).items():
-            (folders[name] / file).write_bytes(data)
+            (folders[name] / Path(file).name).write_bytes(data)
     return folders
 
 
@@ -47,16 +47,17 @@ def pixel(path: Path) -> tuple[int, ...] | int:
     return value
 
 
-def test_every_engine_gets_its_own_files(folders: dict[str, Path]) -> None:
-    """Formats and textures are those of each engine's table, and nothing else lies there."""
-    found = {name: {path.name for path in folder.iterdir()} for name, folder in folders.items()}
-    color, normal = "T_Winged_BC.png", "T_Winged_N.png"
-    assert found == {
-        "ue5": {"SM_Winged.fbx", "SM_Winged.glb", color, normal, "T_Winged_ORM.png"},
-        "unity_hdrp": {"SM_Winged.fbx", "SM_Winged_Colliders.fbx", color, normal, "T_Winged_MODS.png"},
-        "godot4": {"SM_Winged.glb"},
-        "blender": {"SM_Winged.glb", color, normal, "T_Winged_AO.png", "T_Winged_R.png", "T_Winged_M.png"},
-        "web": {"SM_Winged.glb"},
+def test_every_engine_gets_its_own_files(asset: Asset) -> None:
+    """What goes into the engine lies in one folder that can be dragged; Unreal's GLB, of the same name, in another."""
+    color, normal = "Winged/T_Winged_BC.png", "Winged/T_Winged_N.png"
+    fbx, glb = "Winged/SM_Winged.fbx", "Winged/SM_Winged.glb"
+    apart = {f"Winged/T_Winged_{word}.png" for word in ("AO", "R", "M")}
+    assert {name: set(engine.files(asset)) for name, engine in ENGINES.items()} == {
+        "ue5": {fbx, color, normal, "Winged/T_Winged_ORM.png", "Winged_glTF/SM_Winged.glb"},
+        "unity_hdrp": {fbx, "Winged/SM_Winged_Colliders.fbx", color, normal, "Winged/T_Winged_MODS.png"},
+        "godot4": {glb},
+        "blender": {glb, color, normal, *apart},
+        "web": {glb},
     }
 
 
@@ -120,7 +121,7 @@ def test_sixteen_bits_of_the_normal_map_come_through(asset: Asset) -> None:
     """With normal_bits 16 the files hold the 16-bit values, green negated for Unreal; with 8 they are rounded."""
     deep = Asset(**{**vars(asset), "normal_bits": 16})
     for engine, green in (("ue5", 65535 - 50000), ("unity_hdrp", 50000), ("blender", 50000)):
-        data = ENGINES[engine].files(deep)["T_Winged_N.png"]
+        data = ENGINES[engine].files(deep)["Winged/T_Winged_N.png"]
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         assert image is not None
         assert image.dtype == np.uint16

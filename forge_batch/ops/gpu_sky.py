@@ -1,0 +1,122 @@
+"""Send the rays of an occlusion map on the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from forge_batch.ops.baker import STEP, Sky
+from forge_batch.ops.denoise_params import NEAR, TRUST, TURN, texel_spacing
+from forge_batch.ops.gpu_copy import upload
+from forge_batch.ops.gpu_raster import start_warp
+from forge_batch.ops.gpu_source import DeviceSource
+from forge_batch.ops.hemisphere import hammersley, in_cells
+from forge_batch.ops.mesh import Mesh
+
+if TYPE_CHECKING:
+    from forge_batch.ops.gpu_baker import DeviceBand, Tuning
+
+LAUNCH = 1 << 28
+"""Rays of one launch: so that progress can be told and no launch takes seconds."""
+
+
+class DeviceSky:
+    """Look at the sky from the points of one band after another.
+
+    Args:
+        sky: What darkens.
+        mesh: The low poly, which gives lengths their measure and the ground its height.
+        source: The source on the device.
+        scene: Its tree.
+        size: Texels on an edge.
+        samples: Squares along an edge of a texel.
+        tuning: How rays are sent, see gpu_baker.Tuning.
+    """
+
+    def __init__(self, sky: Sky, mesh: Mesh, source: DeviceSource, scene: Any, size: int, samples: int, tuning: Tuning) -> None:
+        self._wp = start_warp()
+        from forge_batch.ops import warp_sky, warp_walk  # noqa: PLC0415
+
+        self._kernels, self._walk = warp_sky, warp_walk
+        self._sky, self._mesh, self._source, self._scene, self._tuning = sky, mesh, source, scene, tuning
+        self._size, self._samples, self.device = size, samples, source.device
+        self._rays = self._pattern()
+        count = size * size
+        self._out = self._wp.zeros(count, dtype=self._wp.float32, device=self.device)
+        guided = count if sky.denoise else 0
+        self._guide = [self._wp.zeros(guided, dtype=self._wp.vec3, device=self.device) for _ in range(2)]
+        self._triangles = self._pack() if tuning.walk and not sky.falloff else None
+
+    def send(self, band: DeviceBand, progress: Callable[[float], None] | None = None) -> None:
+        """Send the rays of a band's texels, and keep what they find."""
+        points = self._points(band)
+        order = self._order(points, band.rows * self._size)
+        threads = len(order) or math.ceil(self._size / 8) * math.ceil(band.rows / 4) * 32
+        scene = [self._scene.id] if self._triangles is None else [self._scene.id, self._triangles]
+        kernel = self._kernels.sky_with_falloff if self._sky.falloff else self._kernels.sky
+        kernel = kernel if self._triangles is None else self._walk.sky
+        part = max(32, LAUNCH // self._sky.rays)
+        for start in range(0, threads, part):
+            sent = [*scene, points, self._rays, order, start, self._out]
+            block = self._tuning.block
+            self._wp.launch(kernel, min(part, threads - start), inputs=sent, device=self.device, block_dim=block)
+            if progress is not None:
+                self._wp.synchronize_device(self.device)
+                progress(min(1.0, (start + part) / threads))
+        if self._sky.denoise:
+            self._wp.launch(self._kernels.guide_texels, band.rows * self._size, [points, *self._guide], device=self.device)
+
+    def openness(self, state: Any, covered: int) -> Any:
+        """Give the share of the sky that each texel sees, a device array; denoised if that was wished.
+
+        Args:
+            state: How each texel of the atlas found the source, see warp_search.
+            covered: How many texels are covered.
+        """
+        if not self._sky.denoise:
+            return self._out
+        after = self._wp.empty_like(self._out)
+        near = NEAR * texel_spacing(self._mesh, covered)
+        sent = [self._size, near, TURN, TRUST, float(self._sky.rays), state, *self._guide, self._out, after]
+        self._wp.launch(self._kernels.denoise, self._size * self._size, sent, device=self.device)
+        return after
+
+    def _pattern(self) -> Any:
+        points, (high, low) = in_cells(hammersley(self._sky.rays))
+        rays, diagonal = self._kernels.Rays(), self._mesh.diagonal
+        rays.pattern = upload(points, self._wp.vec2, self.device)
+        rays.high, rays.low = high, low
+        rays.reach, rays.step = self._sky.distance * diagonal, STEP * diagonal
+        rays.falloff = self._sky.falloff
+        rays.floor = float(self._mesh.vertices[:, 1].min()) if self._sky.ground else -1e30
+        return rays
+
+    def _points(self, band: DeviceBand) -> Any:
+        points = self._kernels.Points()
+        points.n, points.size, points.first_row, points.rows = self._samples, self._size, band.first, band.rows
+        points.kind, points.source_face, points.source_weights = band.kind, band.source_face, band.source_weights
+        points.vertices, points.faces = self._source.vertices, self._source.faces
+        points.corners, points.normals = self._source.corners, self._source.normals
+        return points
+
+    def _order(self, points: Any, count: int) -> Any:
+        """Give the texels in the order of their points along a curve over the surface; empty for tiles."""
+        wp = self._wp
+        if self._tuning.order == "tiles":
+            return wp.zeros(0, dtype=wp.int32, device=self.device)
+        vertices = self._source.source.mesh.vertices
+        low = vertices.min(axis=0)
+        scale = 1.0 / max(float((vertices.max(axis=0) - low).max()), 1e-30)
+        keys, order = (wp.empty(2 * count, dtype=wp.int32, device=self.device) for _ in range(2))
+        sent = [points, wp.vec3(*low.tolist()), scale, keys, order]
+        wp.launch(self._kernels.place_on_curve, count, sent, device=self.device)
+        wp.utils.radix_sort_pairs(keys, order, count)
+        return order[:count]
+
+    def _pack(self) -> Any:
+        """Lay out the triangles in the order of the tree's leaves."""
+        faces = len(self._source.source.mesh.faces)
+        triangles = self._wp.empty(3 * faces, dtype=self._wp.vec4, device=self.device)
+        self._wp.launch(self._walk.pack_triangles, faces, [self._scene.id, triangles], device=self.device)
+        return triangles
