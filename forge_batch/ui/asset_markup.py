@@ -22,6 +22,8 @@ def asset_head_html(one: Detail, row: Row, now: datetime, repo: str) -> str:
     facts = row.facts
     finish = "" if row.state in {"done", "failed", "held"} else f" · done {when(row.finish, now)}"
     packages = _downloads(one.asset, one.packages)
+    if packages and row.state != "done":
+        packages = f'<p class="fb-dim">What the last build that went well left:</p>{packages}'
     if one.rejected:
         packages += (
             '<div class="fb-warning" role="note"><p><b><span aria-hidden="true">✕</span> Not fit to ship.</b> A quality gate '
