@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -209,7 +210,7 @@ def build_html(asset: str, build: Mapping[str, Any] | None) -> str:
     at = build_time(str(build["name"]))
     picture = _figure(f"files/{quote(asset)}/build-{quote(str(build['name']))}.webp", f"{asset}, {at}", wide=True)
     gpu = f", {seconds(float(build['gpu_seconds']))} of it GPU" if build["gpu_seconds"] else ""
-    gates = [gate for gate in rows_of(gates_in(build)) if gate.result != "pass"]
+    gates = [replace(gate, note="") for gate in rows_of(gates_in(build)) if gate.result != "pass"]
     return (
         f"{picture if build['picture'] else ''}<p><b>{escape(at)}</b> · version "
         f"<code>{escape(str(build['commit'])[:12])}</code> · {seconds(float(build['seconds']))}{gpu}</p>"
