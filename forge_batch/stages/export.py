@@ -226,7 +226,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="export",
     group="export",
-    version=6,
+    version=7,
     device="cpu",
     inputs=(
         MESH,
