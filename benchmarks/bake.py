@@ -33,7 +33,8 @@ from forge_batch.ops.image_file import write_png
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals, weld_index
 from forge_batch.ops.simplify import simplify
-from forge_batch.ops.source import SourceMesh, srgb_to_linear
+from forge_batch.ops.source import SourceMesh
+from forge_batch.ops.srgb import srgb_to_linear
 from forge_batch.ops.tangents import split_by_tangent
 from forge_batch.ops.unwrap import unwrap
 

@@ -19,7 +19,7 @@ from forge_batch.ops.gbuffer import Band, GBuffer
 from forge_batch.ops.occlusion import occlusion_map
 from forge_batch.ops.padding import fill
 from forge_batch.ops.rays import in_threads
-from forge_batch.ops.source import linear_to_srgb
+from forge_batch.ops.srgb import linear_to_srgb
 
 
 def normal_map(buffer: GBuffer) -> UInt16[np.ndarray, "s s 3"]:
