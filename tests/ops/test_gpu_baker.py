@@ -18,6 +18,7 @@ from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.raster import rasterize
 from forge_batch.ops.source import Projection, SourceMesh
+from forge_batch.ops.surface_texture import SurfaceTexture
 from forge_batch.ops.voxel_field import VoxelField
 from tests.bake_pairs import colored, joined, low_square, sheet, unwrapped
 
@@ -185,6 +186,17 @@ def test_pictures_and_voxels_colour_alike() -> None:
         assert one.std() > 0
         difference = np.abs(one.astype(int) - other.astype(int))
         assert (difference > 1).mean() < 0.002, "what is unseen is all or nothing, so a texel on the border may differ"
+
+
+def test_textures_that_repeat_colour_alike() -> None:
+    """A source with pictures of its own, laid three times over it: colours, metallic and roughness are the same on both."""
+    mesh, rng = waves(), np.random.default_rng(7)
+    uv = (mesh.vertices[:, :2] * 1.5 - 0.2)[mesh.faces].astype(np.float32)
+    color, material = rng.integers(0, 256, (16, 24, 3), dtype=np.uint8), rng.integers(0, 256, (8, 8, 2), dtype=np.uint8)
+    cpu, gpu = both(low_square(), replace(painted(mesh), texture=SurfaceTexture(uv, color, material)))
+    for one, other in zip([*cpu.color_maps(), *cpu.material_maps()], [*gpu.color_maps(), *gpu.material_maps()], strict=True):
+        assert one.std() > 0
+        assert (np.abs(one.astype(int) - other) > 1).mean() < 0.001
 
 
 def test_misses_are_padded_and_walls_within_the_cage_keep_to_themselves() -> None:
