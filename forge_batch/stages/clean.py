@@ -11,7 +11,7 @@ from pydantic import Field
 from forge_batch.artifacts import MESH
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 
-STAIR_ROUNDS = 10
+STAIR_ROUNDS = 20
 """Rounds that stairs get. A ball of 50 voxels has faces 21 degrees from the true sphere's, 15 after 2 rounds, 7 after 10 and 5
 after 20; its vertices come to lie nearer to the sphere each time (0.20, 0.16, 0.10, 0.09 voxels)."""
 
@@ -27,7 +27,7 @@ class Params(Switchable):
         ge=0,
         le=100,
         description="Rounds of smoothing without shrinking (Taubin), after which outlines are as wide as before; a surface "
-        "with the stairs of voxels gets 10 at least; 0 keeps every stair.",
+        "with the stairs of voxels gets 20 at least; 0 keeps every stair.",
     )
     inner_shells: bool = Field(default=True, description="Whether pieces that lie wholly inside others are removed.")
 
