@@ -104,6 +104,8 @@ def decompose(mesh: Mesh, most: int, vertices: int, seed: int, *, folder: Path, 
         return Hulls([convex_hull(mesh.vertices, whole)], str(failure).splitlines()[0])
     if not hulls:
         return Hulls([convex_hull(mesh.vertices, whole)], "the decomposition is empty")
+    if (total := sum(len(hull.faces) for hull in hulls)) > triangles:  # parts that lie apart are never merged
+        return Hulls([convex_hull(mesh.vertices, whole)], f"{len(hulls)} parts need {total} triangles, {triangles} are allowed")
     return Hulls(hulls, "")
 
 

@@ -38,10 +38,11 @@ def run(context: StageContext[Params]) -> Metrics:
     """Build the hulls: convex, closed, wound outwards.
 
     Raises:
-        StageError: The mesh encloses nothing.
+        StageError: The mesh is closed and encloses nothing.
     """
     from forge_batch.ops.hulls import Hulls, box_hull, convex_hull, decompose, triangle_budget, volume_ratio
     from forge_batch.ops.mesh import load_mesh, save_meshes
+    from forge_batch.ops.topology import measure_topology
     from forge_batch.ops.weld import welded
 
     params = context.params
@@ -61,14 +62,14 @@ def run(context: StageContext[Params]) -> Metrics:
             timeout=params.timeout_seconds,
             triangles=budget,
         )
-    ratio = volume_ratio(made.hulls, mesh)
+    closed = measure_topology(mesh.faces).boundary_edges == 0
     save_meshes(context.out(HULLS), {f"hull{index:02}": hull for index, hull in enumerate(made.hulls)})
     return {
         "hulls": len(made.hulls),
         "max_vertices": max(len(hull.vertices) for hull in made.hulls),
         "triangles": sum(len(hull.faces) for hull in made.hulls),
         "triangle_budget": budget,
-        "volume_ratio": round(ratio, 4),
+        "volume_ratio": round(volume_ratio(made.hulls, mesh), 4) if closed else None,  # a sheet has no volume
         "fallback": made.fallback,
     }
 
