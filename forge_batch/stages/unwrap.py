@@ -26,6 +26,13 @@ class Params(StageParams):
         examples=[512],
     )
     padding: int = Field(default=8, ge=0, le=64, description="Pixels between charts.")
+    hard_edges: float | None = Field(
+        default=None,
+        ge=20,
+        le=180,
+        description="Degrees from which an edge between two charts is shaded hard; left out, everything is shaded smooth.",
+        examples=[60],
+    )
     timeout_seconds: float = Field(
         default=120.0,
         gt=0,
@@ -43,7 +50,7 @@ def run(context: StageContext[Params]) -> Metrics:
     from dataclasses import replace
 
     from forge_batch.ops.mesh import load_meshes, save_mesh
-    from forge_batch.ops.normals import split_vertex_normals
+    from forge_batch.ops.normals import hard_vertex_normals, split_vertex_normals
     from forge_batch.ops.shared_layout import kept_part, lay_out_copies
     from forge_batch.ops.tangents import split_by_tangent
     from forge_batch.ops.unwrap import measure_uv, unwrap
@@ -61,7 +68,10 @@ def run(context: StageContext[Params]) -> Metrics:
     )
     context.progress(0.8, "tangents")
     whole = lay_out_copies(mesh, result.mesh, symmetry) if symmetry else result.mesh
-    split = replace(whole, normals=split_vertex_normals(whole.vertices, whole.faces))
+    normals = split_vertex_normals(whole.vertices, whole.faces)
+    if params.hard_edges is not None:
+        normals = hard_vertex_normals(whole.vertices, whole.faces, params.hard_edges)
+    split = replace(whole, normals=normals)
     split = split_by_tangent(split)
     measured = measure_uv(split)
     meta = {
