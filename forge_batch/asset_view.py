@@ -75,6 +75,7 @@ class Detail:
 
     Attributes:
         packages: Names and sizes; `rejected` the same of those that a gate refused.
+        preview: Name of the picture of the result, or of what a gate refused; empty if there is none.
     """
 
     asset: str
@@ -92,7 +93,7 @@ class Detail:
     commit: str = ""
     views: Sequence[str] = ()
     builds: Sequence[Mapping[str, Any]] = field(default_factory=list)
-    preview: bool = False
+    preview: str = ""
 
 
 def detail(survey: Survey, asset: str) -> Detail | None:
@@ -105,7 +106,6 @@ def detail(survey: Survey, asset: str) -> Detail | None:
     folder = home / "exports" / asset
     content.bring(f"exports/{asset}/builds")
     content.bring(f"exports/{asset}/report.json")
-    content.bring(f"exports/{asset}/preview.png")
     report = _report(folder)
     gates = gates_in(report)
     said, worst = verdict(gates) if gates else ("", "")
@@ -127,7 +127,7 @@ def detail(survey: Survey, asset: str) -> Detail | None:
         str(built[0]["commit"]) if built else "",
         sorted(view for view in entry.order.images if view not in {"camera", "license"}) if entry else (),
         built,
-        (folder / "preview.png").is_file(),
+        preview.name if (preview := find_preview(content, asset)) else "",
     )
 
 
@@ -220,6 +220,19 @@ def _timeline(entry: Standing, live: Live, estimator: Estimator) -> list[StageRo
     return found
 
 
+def find_preview(content: ContentRepo, asset: str) -> Path | None:
+    """Give the picture of an asset's result, or else of what a gate refused; None if neither is there."""
+    folder = content.home / "exports" / asset
+    names = ["preview.png", "rejected_preview.png"]
+    if any(folder.glob("rejected_*.zip")):
+        names.reverse()
+    for name in names:
+        content.bring(f"exports/{asset}/{name}")
+        if (folder / name).is_file() and not (folder / name).is_symlink():
+            return folder / name
+    return None
+
+
 def find_package(content: ContentRepo, row: Row) -> Path | None:
     """Give the package that an asset is looked at by: its result, or else what a gate refused; None if neither is there."""
     folder = content.home / "exports" / row.asset
@@ -230,10 +243,10 @@ def find_package(content: ContentRepo, row: Row) -> Path | None:
     return next(iter(sorted(folder.glob("rejected_*.zip"))), None)
 
 
-def lods_folder(content: ContentRepo, job: Job) -> Path | None:
-    """Say where the levels of detail of an asset lie; None if they are not on this machine."""
+def stage_folder(content: ContentRepo, job: Job, stage: str) -> Path | None:
+    """Say where what a stage made of an asset lies; None if it is not on this machine."""
     for record in job.records.values():
-        if record.stage == "build_lods" and record.state == "done":
+        if record.stage == stage and record.state == "done":
             folder = content.task_folder(record.key)
             return folder if folder.is_dir() else None
     return None

@@ -1,36 +1,37 @@
 """Run the gates on a package or a mesh that exists, whoever made it.
 
 Every file is opened by a reader that has nothing of our writers: FBX by ufbx (an extra), GLB by trimesh (and Google's Draco),
-images by Pillow.
+skins of GLBs by pygltflib, images by Pillow.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from PIL import Image
 
 from forge_batch.check_fbx import fbx_gates, finest
-from forge_batch.check_mesh import mesh_gates, together
+from forge_batch.check_glb import LARGEST_EDGE, glb_maps, image_fault
+from forge_batch.check_mesh import finished_gates, mesh_gates, together
 from forge_batch.errors import BackendUnavailable, ContentError
 from forge_batch.gate_text import gate_rows, verdict
-from forge_batch.gates import Gate, Result
-from forge_batch.ops.fbx_reader import read_fbx
+from forge_batch.gates import Gate, Result, judge
+from forge_batch.ops.fbx_reader import FbxContents, read_fbx
+from forge_batch.ops.finished import Finished
+from forge_batch.ops.measure_asset import measure_skeleton
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.mesh_file import KINDS, decode_textured
-from forge_batch.packages.engines import ENGINES
-
-LARGEST = 2 << 30  # bytes that a package may unpack to
-LARGEST_EDGE = 8192  # pixels
+from forge_batch.ops.mesh_file import KINDS, decode_mesh, decode_textured
+from forge_batch.packages.engines import ENGINES, Engine
+from forge_batch.packages.mannequin import mannequin_names
+from forge_batch.packages.opened import open_files, read_zip
+from forge_batch.packages.opened_parts import open_parts
 
 
 @dataclass(frozen=True)
@@ -84,74 +85,74 @@ def _fbx(data: bytes, name: str) -> Iterator[Gate]:
 
 
 def _package_gates(path: Path) -> Iterator[Gate]:
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-            raise ContentError(f"{path} unpacks to more than 2 GiB", "this is no package")
-        try:
-            report = json.loads(archive.read("report.json"))
-            wish = _wish(archive)
-            listed: dict[str, dict[str, Any]] = report["files"]
-            engine = ENGINES[report["engine"]]
-        except (KeyError, ValueError, TypeError) as error:
-            raise ContentError(f"{path} has no readable report.json", "it was not made by forge-batch") from error
-        names = set(archive.namelist())
-        changed = [name for name, facts in listed.items() if name not in names or _sha256(archive, name) != facts["sha256"]]
-        note = f"missing or changed: {', '.join(changed)}" if changed else "every file is as it was packed"
-        yield Gate("files", len(changed), 0, "files", "fail" if changed else "pass", note)
-        yield _images(archive, sorted(name for name in names if name.endswith(".png")))
-        models = sorted(name for name in names if name.endswith(".glb"))
-        measured: list[Gate] = []
-        if models:
-            mesh, maps = decode_textured(archive.read(models[0]), "glb", models[0])
-            # Unreal's GLB is turned, so that its (x, z, y) is Unreal's; the others stand in house space
-            axes = (0, 2, 1) if engine.name == "ue5" else engine.axes
-            measured = mesh_gates(mesh, maps, report["texture_size"], wish)
-            yield from _agreement([mesh], np.ptp(mesh.vertices, axis=0)[list(axes)], report, models[0])
-        for name in sorted(name for name in names if name.endswith(".fbx")):
-            found, more = _packed_fbx(archive.read(name), name, report, wish)
-            yield from more
-            measured = measured or found
-        known = [Gate.from_json(gate) for gate in report["gates"]]
-        yield from together(measured, known)
-
-
-def _wish(archive: zipfile.ZipFile) -> dict[str, Any]:
-    """Read the manifest inside a package; nothing if it holds none."""
+    files = read_zip(path)
     try:
-        wish = yaml.safe_load(archive.read("manifest.yaml"))
-    except (KeyError, ValueError, yaml.YAMLError):
-        return {}
-    return wish if isinstance(wish, dict) and all(isinstance(key, str) for key in wish) else {}
-
-
-def _packed_fbx(data: bytes, name: str, report: dict[str, Any], wish: dict[str, Any]) -> tuple[list[Gate], list[Gate]]:
-    """Measure an FBX of a package: its finest level as a mesh, and what only an FBX is held to."""
-    try:
-        fbx = read_fbx(data, name)
-    except BackendUnavailable as error:
-        return [], [Gate("fbx", None, None, "", "not_tested", f"{name}: {error.hint} to have it read")]
-    mesh = finest(fbx)
-    if mesh is None:
-        return [], list(fbx_gates(fbx))
-    sides = np.ptp(mesh.vertices, axis=0)  # its axes are the engine's, but for signs
-    agreed = _agreement([part.mesh for part in fbx.levels], sides, report, name)
-    upright = {key: value for key, value in wish.items() if key != "place"}  # this file's up is the engine's
-    return mesh_gates(mesh, {}, report["texture_size"], upright), [*agreed, *fbx_gates(fbx)]
-
-
-def _images(archive: zipfile.ZipFile, names: list[str]) -> Gate:
-    """Open every image with Pillow and look at its edges."""
-    wrong = []
-    for name in names:
+        report = json.loads(files["report.json"])
+        listed: dict[str, dict[str, Any]] = report["files"]
+        engine = ENGINES[report["engine"]]
+    except (KeyError, ValueError, TypeError) as error:
+        raise ContentError(f"{path} has no readable report.json", "it was not made by forge-batch") from error
+    changed = [name for name, facts in listed.items() if name not in files or _sha256(files[name]) != facts["sha256"]]
+    note = f"missing or changed: {', '.join(changed)}" if changed else "every file is as it was packed"
+    yield Gate("files", len(changed), 0, "files", "fail" if changed else "pass", note)
+    yield _images(files)
+    for name in sorted(name for name in files if name.endswith(".glb")):
+        mesh = decode_mesh(files[name], "glb", name)
+        # Unreal's GLB is turned, so that its (x, z, y) is Unreal's; the others stand in house space
+        axes = (0, 2, 1) if engine.name == "ue5" else engine.axes
+        yield from _agreement([mesh], np.ptp(mesh.vertices, axis=0)[list(axes)], report, name)
+        yield glb_maps(files[name], name, int(report["texture_size"]))
+    read: dict[str, FbxContents] = {}
+    for name in sorted(name for name in files if name.endswith(".fbx")):
         try:
-            with Image.open(io.BytesIO(archive.read(name))) as image:
-                image.load()
-                if any(edge & (edge - 1) or edge > LARGEST_EDGE for edge in image.size):
-                    wrong.append(f"{name} is {image.width} x {image.height}")
-        except (OSError, ValueError, SyntaxError) as error:
-            wrong.append(f"{name} cannot be read ({type(error).__name__})")
-    note = ", ".join(wrong) if wrong else f"{len(names)} images, edges a power of two up to {LARGEST_EDGE}"
+            read[name] = read_fbx(files[name], name)
+        except BackendUnavailable as error:
+            yield Gate("fbx", None, None, "", "not_tested", f"{name}: {error.hint} to have it read")
+            continue
+        yield from _packed_fbx(read[name], name, engine, report)
+    yield from _measured(files, str(path), read, report)
+
+
+def _packed_fbx(fbx: FbxContents, name: str, engine: Engine, report: dict[str, Any]) -> Iterator[Gate]:
+    """Hold an FBX of a package to what the report says, and to what only an FBX has."""
+    if mesh := finest(fbx):
+        order = engine.axes if fbx.up == "POSITIVE_Y" else (0, 1, 2)  # with Z up its axes are Unreal's, but for signs
+        sides = np.ptp(mesh.vertices, axis=0)[list(order)]
+        yield from _agreement([part.mesh for part in fbx.levels], sides, report, name)
+    yield from fbx_gates(fbx)
+
+
+def _images(files: Mapping[str, bytes]) -> Gate:
+    """Open every image that is a file of its own with Pillow and look at its edges."""
+    images = {name: data for name, data in sorted(files.items()) if name.endswith(".png")}
+    wrong = [f"{name} {fault}" for name, data in images.items() if (fault := image_fault(data))]
+    note = ", ".join(wrong) if wrong else f"{len(images)} images, edges a power of two up to {LARGEST_EDGE}"
     return Gate("images", len(wrong), 0, "images", "fail" if wrong else "pass", note)
+
+
+def _measured(files: Mapping[str, bytes], path: str, read: Mapping[str, FbxContents], report: dict[str, Any]) -> Iterator[Gate]:
+    """Measure anew what can be measured without the source; for the rest the package's own report speaks."""
+    known = [Gate.from_json(gate) for gate in report["gates"]]
+    try:
+        opened = open_files(files, path)
+    except BackendUnavailable:  # said above, file by file
+        yield from known
+        return
+    parts = open_parts(files, read)
+    slots = {"base_color_map": opened.maps.base_color, "normal_map": opened.maps.normal, "orm_map": opened.maps.orm}
+    maps = {slot: image for slot, image in slots.items() if image is not None}
+    if opened.maps.orm is not None:
+        maps["occlusion_map"] = np.ascontiguousarray(opened.maps.orm[..., 0])
+    sizes, wish = report.get("screen_sizes", []), yaml.safe_load(opened.manifest)
+    asset = Finished(opened.mesh, None, parts.lods, sizes, parts.hulls, maps, {}, wish)
+    limits = asset.wish("inspect", "limits", {})
+    skins = []
+    for file, (mesh, rig) in parts.skinned.items():
+        unmatched = mannequin_names(rig.names).unmatched
+        for name, value in measure_skeleton(asset, rig, mesh, unmatched).items():
+            noted = replace(value, note=f"{file}; {value.note}" if value.note else file)
+            skins.append(judge(name, noted, limits, asset.kind))
+    yield from together([*finished_gates(asset), *skins], known)
 
 
 def _agreement(levels: list[Mesh], sides: np.ndarray, report: dict[str, Any], name: str) -> Iterator[Gate]:
@@ -163,5 +164,5 @@ def _agreement(levels: list[Mesh], sides: np.ndarray, report: dict[str, Any], na
     yield Gate("size", round(off, 4), 1.0, "%", "pass" if off <= 1.0 else "fail", f"extents of {name} against the report")
 
 
-def _sha256(archive: zipfile.ZipFile, name: str) -> str:
-    return hashlib.sha256(archive.read(name)).hexdigest()
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -33,11 +33,15 @@ def mesh_gates(
     wish["unwrap"] = {"texture_size": texture_size, **wish.get("unwrap", {})}
     if mesh.normals is None:
         mesh = replace(mesh, normals=split_vertex_normals(mesh.vertices, mesh.faces))
-    asset = Finished(mesh, maps=maps, manifest=wish)
+    return finished_gates(Finished(mesh, maps=maps, manifest=wish))
+
+
+def finished_gates(asset: Finished) -> list[Gate]:
+    """Measure by the same functions as `inspect` what files hold of an asset."""
     values: Values = {}
     for measure in GROUPS:
         values |= measure(asset)
-    limits = wish.get("inspect", {}).get("limits", {})
+    limits = asset.wish("inspect", "limits", {})
     return [judge(name, values.get(name, NOT_IN_A_FILE), limits, asset.kind) for name in LIMITS if name not in RIG_GATES]
 
 

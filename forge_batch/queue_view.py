@@ -182,7 +182,7 @@ def _row(facts: Facts, queue: Queue, held: bool, dead: bool) -> Row:
         share = (facts.done + doing.fraction) / max(1, len(facts.stages))
         return Row(facts, "working", doing.stage, NUMBER.get(doing.stage, 0), min(1.0, share), doing.note)
     share = facts.done / max(1, len(facts.stages))
-    stage = facts.next_stage
+    stage = facts.next_stage or next(iter(facts.stages[facts.done :]), "")  # what is blocked has no next one: where it stopped
     row = Row(facts, "queued", stage, NUMBER.get(stage, 0), share)
     if facts.made:
         row = replace(row, state="done", fraction=1.0, number=len(STAGES), stage="export")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from forge_batch.content.local import LocalContent
 from forge_batch.jobs import Failure, Job, TaskRecord
@@ -68,10 +70,10 @@ def test_without_a_picture_there_is_no_broken_image(site: Site) -> None:
     site.survey.glance()
     head = Views(site).asset("crate")["head"]
     assert "the limit is 0 texels" in head
-    assert "<img" not in head
+    assert "failed_uv" not in head
     report = site.content.home / "exports" / "crate" / "report.json"
     report.write_text(json.dumps({"gates": [{**OVERLAP, "picture": "../../manifests/crate.yaml"}]}))
-    assert "<img" not in Views(site).asset("crate")["head"]
+    assert "manifests/crate" not in Views(site).asset("crate")["head"]
     for name in ("failed_../x.png", "failed_nothing.png", "failed_UV.png"):
         assert find_file(site, "crate", name) is None
 
@@ -102,6 +104,21 @@ def test_every_level_comes_from_the_package_alone(tmp_path: Path) -> None:
         assert level.vertices.max(axis=0) == pytest.approx(mesh.vertices.max(axis=0), abs=1e-4)
     sizes = {shown: made.model(2, shown).stat().st_size for shown in ("all maps", "base colour", "no maps")}
     assert sizes["no maps"] < sizes["base colour"] < sizes["all maps"]
+
+
+def test_input_and_render_lie_over_each_other(tmp_path: Path) -> None:
+    """The two sides of the slider have one size, and show what they show at the same height, centred alike."""
+    path = tmp_path / "export_Box_UE5.zip"
+    package(path, "box")
+    boxes = []
+    for one in Previews(tmp_path, path).pair("front", picture(tmp_path / "front.png", (300, 512))):
+        pixels = np.asarray(Image.open(one).convert("RGB")).astype(int)
+        assert pixels.shape == (640, 640, 3)
+        boxes.append(np.argwhere(np.abs(pixels - pixels[0, 0]).sum(axis=2) > 60))
+    ends = [[found[:, 0].min(), found[:, 0].max()] for found in boxes]
+    middles = [(found[:, 1].min() + found[:, 1].max()) / 2 for found in boxes]
+    assert ends[0] == pytest.approx(ends[1], abs=3)
+    assert middles[0] == pytest.approx(middles[1], abs=3)
 
 
 def test_a_refresh_stays_small_whatever_an_asset_says(tmp_path: Path) -> None:

@@ -40,11 +40,11 @@ from forge_batch.quota import PROFILES, Budget, Ledger
 from forge_batch.settings import PageOptions
 from forge_batch.survey import Survey
 from forge_batch.trial import judge
-from forge_batch.ui.asset_markup import windows_html
 from forge_batch.ui.markup import header_html, queue_html
 from forge_batch.ui.routes import routes
 from forge_batch.ui.site import Site
 from forge_batch.ui.views import Views
+from forge_batch.ui.windows_markup import windows_html
 from forge_batch.windows import Window
 from tests.device_api import DeviceApi
 from tests.fakes import LEAST, FakeExecutor, content_folder, picture
@@ -340,10 +340,10 @@ def test_on_a_space_the_owner_is_who_logged_in(tmp_path: Path) -> None:
 def test_windows_to_come_say_what_will_be_in_them() -> None:
     """Each planned window has a row: when, how long, which asset's stages; names are escaped."""
     opens = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    planned = (Planned(1, opens, 95.0, (("crate", "generate"), ("<b>", "bake_normal"))),)
-    text = windows_html([], Queue(planned=planned, turns={"lamp": "Tue 03 Mar"}))
+    planned = (Planned(1, opens, 95.0, (("crate", "generate"), ("<b>", "bake_normal"), ("crate", "inpaint"))),)
+    text = windows_html([], Queue(planned=planned, turns={"lamp": "Tue 03 Mar"}), [], opens)
     assert f"{opens.astimezone():%d %b %H:%M}" in text
-    assert "crate (generate), &lt;b&gt; (bake normal)" in text
+    assert "crate: generate, inpaint; &lt;b&gt;: bake normal" in text
     assert "lamp" in text
     assert "Tue 03 Mar" in text
     assert "No GPU window was opened yet." in text

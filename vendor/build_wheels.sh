@@ -136,6 +136,7 @@ if [ -n "$WORK" ]; then
 else
     WORK=$(mktemp -d)
     trap 'rm -rf "$WORK"' EXIT
+    trap 'exit 143' INT TERM HUP
 fi
 [ -z "$DIR" ] || DIR=$(cd "$DIR" && pwd)
 

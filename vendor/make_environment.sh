@@ -20,7 +20,8 @@ usage: sh vendor/make_environment.sh [--from DIR] [--without-gpu] NAME
   --without-gpu   leave out what only a GPU needs: it can be looked at, and cannot rig
 
   PYTHON          Python 3.11: Blender's bpy has wheels for 3.11 and 3.13 alone (python3.11)
-  MAX_JOBS        compilers at a time, for flash_attn, torch_scatter and torch_cluster (one a core)
+  TORCH           another torch than the pinned one, from the ordinary index, such as torch==2.13.0
+  MAX_JOBS        compilers at a time, for unirig's flash_attn, torch_scatter and torch_cluster (one a core)
 
 examples:
   sh vendor/make_environment.sh skintokens
@@ -54,15 +55,15 @@ done
 case $NAME in
 skintokens)
     CUDA=13.0
-    TORCH="torch==2.11.0 torchvision==0.26.0"
+    PINNED="torch==2.11.0 torchvision==0.26.0"
     WHEELS=''
-    COMPILED="flash-attn==2.8.3"
+    COMPILED=''
     MODULES="torch transformers diffusers lightning einops omegaconf open3d bpy box addict bottle tornado gradio requests tqdm"
     ;;
 unirig)
     # spconv has no wheels for CUDA 13; 12.6 is its last
     CUDA=12.6
-    TORCH="torch==2.7.1 torchvision==0.22.1"
+    PINNED="torch==2.7.1 torchvision==0.22.1"
     WHEELS="spconv-cu126==2.3.8"
     COMPILED="flash-attn==2.8.3 torch_scatter==2.1.2 torch_cluster==1.6.3"
     MODULES="torch transformers lightning pytorch_lightning einops omegaconf open3d bpy box addict timm pyrender trimesh"
@@ -80,7 +81,7 @@ FOUND=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || ref
 if [ -n "$DIR" ]; then
     [ -d "$DIR" ] || refuse 1 "$DIR is no folder" "put the wheels there, or leave --from out"
     DIR=$(cd "$DIR" && pwd)
-elif [ "$GPU" = yes ]; then
+elif [ "$GPU" = yes ] && [ -n "$COMPILED" ]; then
     command -v nvcc >/dev/null || refuse 1 "nvcc is missing, and $COMPILED must be compiled" \
         "use an image with the CUDA toolkit $CUDA, or --from DIR with their wheels, or --without-gpu"
     TOOLKIT=$(nvcc --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
@@ -96,6 +97,7 @@ WANTED=$([ "$GPU" = yes ] && echo 12 || echo 6)
 mkdir -p "$HERE/$NAME"
 rm -rf "$PLACE.part"
 trap 'rm -rf "$PLACE.part"' EXIT
+trap 'exit 143' INT TERM HUP
 "$PYTHON" -m venv "$PLACE.part"
 
 pip() {
@@ -105,14 +107,20 @@ pip() {
 pip --quiet "setuptools<81" wheel ninja packaging
 # lists are words
 # shellcheck disable=SC2086
-if [ "$GPU" = no ]; then
-    pip ${TORCH%% *} -r "$HERE/$NAME.txt"
+if [ -n "${TORCH:-}" ]; then
+    pip $TORCH
 elif [ -n "$DIR" ]; then
-    pip $TORCH -r "$HERE/$NAME.txt" $WHEELS $COMPILED
+    pip $PINNED
 else
-    pip $TORCH --index-url "https://download.pytorch.org/whl/cu$(echo "$CUDA" | tr -d .)"
+    kind=$([ "$GPU" = yes ] && echo "cu$CUDA" | tr -d . || echo cpu)
+    pip $PINNED --index-url "https://download.pytorch.org/whl/$kind"
+fi
+# shellcheck disable=SC2086
+if [ "$GPU" = yes ]; then
     pip -r "$HERE/$NAME.txt" $WHEELS
-    pip --no-build-isolation $COMPILED
+    [ -z "$COMPILED" ] || pip --no-build-isolation $COMPILED
+else
+    pip -r "$HERE/$NAME.txt"
 fi
 # shellcheck disable=SC2086
 MISSING=$("$PLACE.part/bin/python" - $MODULES <<'CHECK'

@@ -84,10 +84,22 @@ class Engine:
         home = assemble(one, root)
         if not (home / config).is_file():
             raise BackendUnavailable(f"{config} or what it names was not fetched", one.fetch)
-        return cls(_build(name, config, home, device, machine or this_machine()), device)
+        return cls(build_pipeline(name, config, home, device, machine or this_machine()), device)
 
 
-def _build(name: str, config: str, home: Path, device: str, machine: Machine) -> Any:
+def build_pipeline(name: str, config: str, home: Path, device: str, machine: Machine) -> Any:
+    """Load a pipeline through its own code, without its background remover, as roomy as the card is.
+
+    Args:
+        name: Class in trellis2.pipelines.
+        config: File in `home` that says what it is made of.
+        home: What assemble made.
+        device: Where it runs.
+        machine: Whose largest card says whether all models fit on it at once.
+
+    Raises:
+        BackendUnavailable: A checkpoint does not fit its model.
+    """
     import torch  # noqa: PLC0415
 
     with no_matte():
@@ -172,6 +184,9 @@ def paint(
         progress: Told a fraction and a few words.
         engine: A loaded Trellis2TexturingPipeline; this process's own if left out.
 
+    Returns:
+        The same mesh with its material as a field. `facts` holds seconds and peak memory.
+
     Raises:
         StageError: The view is not cut out, or the memory does not suffice.
         BackendUnavailable: Code, weights, a library or the GPU is missing.
@@ -184,6 +199,8 @@ def paint(
     pipe = (engine or _engine("Trellis2TexturingPipeline", "texturing_pipeline.json")).pipeline
     size = 512 if fineness.resolution == 512 else 1024
     progress(0.1, "painting")
+    start = time.monotonic()
+    reset_peak()
     low, high = mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64)
     with words_for_memory(size, _lower(size)), torch.no_grad():
         image = pipe.preprocess_image(view)
@@ -200,7 +217,9 @@ def paint(
     centre[:3, :3] *= 0.99999 / float((high - low).max())
     centre[:3, 3] = -centre[0, 0] * (low + high) / 2
     field = _field(_array(voxels.coords)[:, 1:], _array(voxels.feats), layout, frame @ centre)
-    return _source(mesh, field)
+    source = _source(mesh, field)
+    source.facts.update(paint_seconds=round(time.monotonic() - start, 1), paint_peak_gb=peak_gb())
+    return source
 
 
 def check_keys(folder: Path) -> None:

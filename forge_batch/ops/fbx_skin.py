@@ -18,7 +18,7 @@ from forge_batch.ops.fbx_geometry import point_owners, surface
 from forge_batch.ops.fbx_graph import ROOT, Graph
 from forge_batch.ops.fbx_header import UNREAL, Frame
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.rig import Rig, rig_fault
+from forge_batch.ops.rig import Rig, hung, rig_fault
 from forge_batch.ops.writable import check_surface
 
 ARMATURE = "Armature"
@@ -35,6 +35,7 @@ class SkinnedScene:
         thresholds: Distances at which LOD1, LOD2, ... take over; one less than `lods`.
         material: Name of the one material slot all levels share.
         textures: File name by FBX material property.
+        sockets: Position by name; an empty object `SOCKET_<name>` below the nearest bone. Unreal would take it for a bone.
         frame: Axes and unit that the file declares.
         grouped: Whether levels stand in an LOD group; see FbxScene.
     """
@@ -45,6 +46,7 @@ class SkinnedScene:
     thresholds: Sequence[float]
     material: str
     textures: Mapping[str, str] = field(default_factory=dict)
+    sockets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     frame: Frame = UNREAL
     grouped: bool = True
 
@@ -68,6 +70,9 @@ def encode_skinned_fbx(scene: SkinnedScene) -> bytes:
     for name, joint, parent in zip(rig.names, rig.joints.astype(np.float64), rig.parents, strict=True):
         x, y, z = (joint - (rig.joints[parent] if parent >= 0 else 0.0)).tolist()
         bones.append(graph.add_bone(name, (x, y, z), bones[parent] if parent >= 0 else armature))
+    for name, place in scene.sockets.items():
+        joint, (x, y, z) = hung(rig, place)
+        graph.add_empty(f"SOCKET_{name}", (x, y, z), bones[joint])
     grouped = scene.grouped and scene.thresholds
     parent = graph.add_lod_group(f"{scene.name}_LodGroup", scene.thresholds) if grouped else ROOT
     meshes = []

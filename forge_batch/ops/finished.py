@@ -44,7 +44,7 @@ class Finished:
         lods: All levels, LOD0 first; empty if none were built.
         screen_sizes: Per level, the share of the screen's height at which it takes over.
         hulls: For collision; None if none were asked for.
-        maps: By slot name: normal_map, base_color_map, orm_map, occlusion_map.
+        maps: By slot name: normal_map, normal_error_map, base_color_map, orm_map, occlusion_map.
         cutouts: (h, w, 4) by view.
         manifest: The resolved manifest.
     """
@@ -71,7 +71,7 @@ class Finished:
     def outlines(self) -> Outlines:
         """The source's outlines."""
         assert self.source is not None
-        return draw_outlines(self.source.mesh)
+        return draw_outlines(self.source.mesh, self.source.grain)
 
     @cached_property
     def scene(self) -> RayScene:

@@ -23,7 +23,7 @@ from forge_batch.ops.glb_file import (
     add_surface,
 )
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.rig import Rig, rig_fault
+from forge_batch.ops.rig import Rig, hung, rig_fault
 from forge_batch.ops.writable import check_hull, check_surface
 
 __all__ = ["BASE_COLOR", "DRACO", "NORMAL", "ORM", "WEBP", "encode_glb", "encode_web_glb"]
@@ -39,9 +39,7 @@ def encode_glb(
     image_names: Mapping[str, str] | None = None,
     solids: Mapping[str, Mesh] | None = None,
     points: Mapping[str, Sequence[float]] | None = None,
-    levels: Mapping[str, Mesh] | None = None,
-    rigs: Sequence[Rig] = (),
-    apart: bool = False,
+    rig: Rig | None = None,
 ) -> bytes:
     """Give the bytes of a GLB with one textured mesh, one material and its PNGs inside; same input, same bytes.
 
@@ -52,43 +50,28 @@ def encode_glb(
         material: Name of the material.
         image_names: Names of the images, from which engines name texture assets, by the keys of `textures`; a key without
             one names its image itself.
-        solids: Convex meshes without material by name, each a node beside the mesh; only positions are used.
-        points: Places by name, each an empty node below the mesh.
-        levels: Coarser meshes by name, in a scene of their own, `<name>_LODs`, which is not the one that is shown.
-        rigs: For the vertices of the mesh and of each level, all of the same joints; none for what is not to be bent.
-        apart: Whether solids stand in a scene of their own too, `<name>_Collision`.
+        solids: Convex meshes by name, each a node beside the mesh with a plain material; only positions are used.
+        points: Places by name, each an empty node below the mesh, or below the nearest joint.
+        rig: For the vertices of the mesh; None for what is not to be bent.
 
     Raises:
-        ValueError: A mesh lacks uv, normals or tangents, or is degenerate, see check_surface, or its rig does not fit (a bug of
-            the caller).
+        ValueError: The mesh lacks uv, normals or tangents, or is degenerate, see check_surface, or its rig does not fit (a bug
+            of the caller).
     """
+    check_surface(mesh, name)
+    if rig and (fault := rig_fault(rig, len(mesh.vertices))):
+        raise ValueError(f"{name}: {fault}")
     file = gltf.GLTF2(asset=gltf.Asset(version="2.0", generator="forge_batch"))
     blob = Blob(file)
-    surfaces = {name: mesh, **(levels or {})}
-    for index, (label, one) in enumerate(surfaces.items()):
-        check_surface(one, label)
-        rig = rigs[index] if rigs else None
-        if rig and (fault := rig_fault(rig, len(one.vertices))):
-            raise ValueError(f"{label}: {fault}")
-        file.meshes.append(gltf.Mesh(name=label, primitives=[add_surface(blob, one, rig)]))
+    file.meshes = [gltf.Mesh(name=name, primitives=[add_surface(blob, mesh, rig)])]
     file.materials = [add_material(blob, textures, material, image_names or {})]
-    shown = _add_nodes(file, [name], 0, bool(rigs))
     for label, solid in (solids or {}).items():
         check_hull(solid, label)
         file.meshes.append(gltf.Mesh(name=label, primitives=[add_solid(blob, solid)]))
-    shapes = _add_nodes(file, list(solids or {}), len(surfaces))
-    coarse = _add_nodes(file, list(levels or {}), 1, bool(rigs))
-    for label, place in (points or {}).items():
-        file.nodes[0].children.append(len(file.nodes))
-        file.nodes.append(gltf.Node(name=label, translation=[float(x) for x in place]))
-    bones = [add_skeleton(blob, rigs[0])] if rigs else []
-    file.scenes = [gltf.Scene(nodes=[*shown, *([] if apart else shapes), *bones])]
-    if coarse or apart:
-        file.scenes[0].name = f"{name}_LOD0"  # not the mesh's own name: three.js would give that node another one
-    if coarse:
-        file.scenes.append(gltf.Scene(name=f"{name}_LODs", nodes=[*coarse, *bones]))
-    if apart and shapes:
-        file.scenes.append(gltf.Scene(name=f"{name}_Collision", nodes=shapes))
+    roots = _add_nodes(file, [name, *(solids or {})], rig is not None)
+    bones = [add_skeleton(blob, rig)] if rig else []
+    _add_points(file, points or {}, rig)
+    file.scenes = [gltf.Scene(nodes=[*roots, *bones])]
     return _finished(blob)
 
 
@@ -98,6 +81,7 @@ def encode_web_glb(
     textures: Mapping[str, bytes],
     material: str,
     image_names: Mapping[str, str],
+    points: Mapping[str, Sequence[float]] | None = None,
     rig: Rig | None = None,
 ) -> bytes:
     """Give the bytes of a GLB whose mesh is packed by Draco and whose textures are WebP, by the keys of `encode_glb`.
@@ -120,17 +104,26 @@ def encode_web_glb(
     primitive = gltf.Primitive(attributes=attributes, indices=len(packed.kinds), material=0, extensions={DRACO: stored})
     file.materials = [add_material(blob, textures, material, image_names, "image/webp")]
     file.meshes = [gltf.Mesh(name=name, primitives=[primitive])]
-    shown = _add_nodes(file, [name], 0, rig is not None)
+    roots = _add_nodes(file, [name], rig is not None)
     bones = [add_skeleton(blob, rig)] if rig else []
-    file.scenes = [gltf.Scene(nodes=[*shown, *bones])]
+    _add_points(file, points or {}, rig)
+    file.scenes = [gltf.Scene(nodes=[*roots, *bones])]
     return _finished(blob)
 
 
-def _add_nodes(file: gltf.GLTF2, names: Sequence[str], first: int, skinned: bool = False) -> list[int]:
-    """Add a node for each of the meshes from `first` on, and give their numbers."""
-    start = len(file.nodes)
-    file.nodes += [gltf.Node(name=name, mesh=first + k, skin=0 if skinned else None) for k, name in enumerate(names)]
-    return list(range(start, len(file.nodes)))
+def _add_nodes(file: gltf.GLTF2, names: Sequence[str], skinned: bool) -> list[int]:
+    """Add a node for each mesh, the first one bound to the skin where it is skinned, and give their numbers."""
+    file.nodes = [gltf.Node(name=name, mesh=index) for index, name in enumerate(names)]
+    file.nodes[0].skin = 0 if skinned else None
+    return list(range(len(names)))
+
+
+def _add_points(file: gltf.GLTF2, points: Mapping[str, Sequence[float]], rig: Rig | None) -> None:
+    """Add an empty node for each place, below the first node or below the nearest joint."""
+    for label, place in points.items():
+        joint, offset = hung(rig, place) if rig else (0, [float(x) for x in place])
+        file.nodes[file.skins[0].joints[joint] if rig else 0].children.append(len(file.nodes))
+        file.nodes.append(gltf.Node(name=label, translation=offset))
 
 
 def _finished(blob: Blob) -> bytes:

@@ -16,7 +16,7 @@ BASE_COLOR, NORMAL, ORM = "base_color", "normal", "orm"
 INFLUENCES = 4
 """Joints of a vertex: what every reader takes; three.js leaves out a second set of four."""
 
-ARMATURE = "Armature"
+ARMATURE, COLLISION = "Armature", "Collision"
 
 
 class Blob:
@@ -120,11 +120,18 @@ def add_surface(blob: Blob, mesh: Mesh, rig: Rig | None = None) -> gltf.Primitiv
 
 
 def add_solid(blob: Blob, mesh: Mesh) -> gltf.Primitive:
-    """Put a convex shape for collision into the file, with UVs that serve nobody but programs that want some everywhere."""
+    """Put a convex shape for collision into the file.
+
+    Its UVs and its material serve nobody but programs that join all meshes of a file and want both everywhere.
+    """
+    file = blob.file
+    if not any(one.name == COLLISION for one in file.materials):
+        plain = gltf.PbrMetallicRoughness(metallicFactor=0.0, roughnessFactor=0.7)
+        file.materials.append(gltf.Material(name=COLLISION, pbrMetallicRoughness=plain, alphaCutoff=None))
     attributes = gltf.Attributes(
         POSITION=blob.add_vectors(mesh.vertices, bounds=True), TEXCOORD_0=blob.add_vectors(octahedral(mesh.vertices))
     )
-    return gltf.Primitive(attributes=attributes, indices=blob.add_indices(mesh.faces))
+    return gltf.Primitive(attributes=attributes, indices=blob.add_indices(mesh.faces), material=len(file.materials) - 1)
 
 
 def add_skeleton(blob: Blob, rig: Rig) -> int:

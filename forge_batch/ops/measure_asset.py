@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from scipy.spatial import ConvexHull
 
+from forge_batch.ops.baker import ERROR_STEPS
 from forge_batch.ops.deviation import measure_deviation
 from forge_batch.ops.exposure import hidden_share
 from forge_batch.ops.finished import Finished, Measured, Values
@@ -19,7 +21,9 @@ from forge_batch.ops.measure_maps import (
     measure_albedo,
     measure_normal_error,
     measure_normal_format,
+    share_above,
 )
+from forge_batch.ops.measure_rig import measure_rig
 from forge_batch.ops.measure_shape import (
     compare_outlines,
     count_open_edges,
@@ -30,10 +34,15 @@ from forge_batch.ops.measure_shape import (
 )
 from forge_batch.ops.measure_texels import FLAT, half_metal, spread_of, stray_gutter
 from forge_batch.ops.measure_views import back_detail
+from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.outline_overlap import outline_overlap
+from forge_batch.ops.rig import Rig
 from forge_batch.ops.source import Projection, SourceMesh
 from forge_batch.ops.topology import signed_volume
 from forge_batch.ops.unwrap import measure_uv
+
+LOST_DEGREES = 5.0
+"""Angle beyond which a normal map has lost what the source says, degrees."""
 
 VIEWS = ("front", "right", "back", "left")
 CONVEX = 0.98
@@ -132,6 +141,9 @@ def measure_maps(asset: Finished) -> Values:
         kind = measure_normal_format(maps["normal_map"], asset.points)
         values["normal_map_length"] = Measured(100.0 * kind.length)
         values["normal_map_backward"] = Measured(100.0 * kind.backward)
+    if "normal_error_map" in maps:
+        lost = share_above(maps["normal_error_map"], LOST_DEGREES * ERROR_STEPS, asset.points)
+        values["normal_map_lost"] = Measured(100.0 * lost)
     if "base_color_map" in maps:
         values["padding_fill"] = _padding_fill(asset, maps["base_color_map"])
         albedo = measure_albedo(mesh, maps["base_color_map"], maps.get("occlusion_map"), asset.points)
@@ -238,6 +250,24 @@ def measure_placement(asset: Finished) -> Values:
     else:
         values["input_agreement"] = Measured(None, "the generator gives no cameras for these pictures")
     return values
+
+
+def measure_skeleton(asset: Finished, rig: Rig, mesh: Mesh, unmatched: Sequence[str]) -> Values:
+    """Measure a rig, under the names it has in packages, on the mesh that its weights belong to.
+
+    `unmatched` are the joints that have no name of the Mannequin's.
+    """
+    facts = measure_rig(rig, mesh)
+    kept = asset.wish("export", "bone_names", "mannequin") == "keep"
+    return {
+        "rig_joints": Measured(facts.joints),
+        "rig_roots": Measured(facts.roots),
+        "rig_names": Measured(len(unmatched), ", ".join(unmatched), breach="pass" if kept else None),
+        "rig_weights": Measured(facts.unbound),
+        "rig_influences": Measured(facts.influences, bound=int(asset.wish("export", "influences", 8))),
+        "rig_leaf_bones": Measured(facts.leaves),
+        "rig_stretch": Measured(facts.stretch, "" if facts.stretch else "a walk needs the joints of arms and legs"),
+    }
 
 
 def _shows(projection: Projection, cutout: np.ndarray) -> bool:

@@ -55,6 +55,14 @@ def measure_normal_format(normal: UInt16[np.ndarray, "h w 3"], points: Points) -
     return NormalFormat(float(np.abs(length - 1.0).mean()), float((stored[:, 2] < 0).mean()))
 
 
+def share_above(image: UInt8[np.ndarray, "h w"], limit: float, points: Points) -> float:
+    """Give the share of the surface whose texel has a value above a limit."""
+    h, w = image.shape
+    rows = np.clip((points.uv[:, 1] * h).astype(int), 0, h - 1)
+    columns = np.clip((points.uv[:, 0] * w).astype(int), 0, w - 1)
+    return float(np.average(image[rows, columns] > limit, weights=points.area))
+
+
 class NormalError(NamedTuple):
     """Be the angle in degrees between mapped and source normals (mean and 95th percentile, by area), and rays that missed.
 

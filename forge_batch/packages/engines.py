@@ -97,9 +97,9 @@ ENGINES: Mapping[str, Engine] = {
             blender_files,
             (0, 2, 1),
             "base colour, normal (OpenGL), occlusion, roughness and metallic, each an image of its own; ORM inside the GLB",
-            "File > Import > glTF 2.0, {mesh}.glb: it stands upright with its front on -Y and its material wired; coarser "
-            "levels and hulls are collections that are switched off. For materials of your own set every image but the base "
-            "colour to Non-Color.",
+            "File > Import > glTF 2.0, {mesh}.glb: it stands upright with its front on -Y and its material wired. Coarser "
+            "levels and hulls are in {mesh}_LODs.fbx. For materials of your own set every image but the base colour to "
+            "Non-Color.",
             "Bones point along the figure's own axes, not along the limbs.",
             INFLUENCES,
         ),

@@ -26,6 +26,6 @@ def godot4_files(asset: Asset) -> dict[str, bytes]:
         {kind: names.texture(kind) for kind in textures},
         solids,
         {f"SOCKET_{name}": place for name, place in asset.sockets.items()},
-        rigs=level_rigs(asset)[:1],
+        rig=next(iter(level_rigs(asset)), None),
     )
     return in_folder(asset.folder, {f"{asset.model}.glb": glb})

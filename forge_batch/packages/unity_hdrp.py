@@ -37,7 +37,9 @@ def unity_hdrp_files(asset: Asset) -> dict[str, bytes]:
         files[f"{names.texture('mask')}.png"] = encode_png(mask_map(asset.orm))
     if asset.rig:
         scene = skinned_scene(asset, np.eye(3, dtype=np.float32), 1.0, wired)
-        files[f"{asset.model}.fbx"] = encode_skinned_fbx(replace(scene, frame=METRES_Y_UP, grouped=False))
+        files[f"{asset.model}.fbx"] = encode_skinned_fbx(
+            replace(scene, sockets=asset.sockets, frame=METRES_Y_UP, grouped=False)
+        )
     else:
         files[f"{asset.model}.fbx"] = encode_fbx(
             FbxScene(

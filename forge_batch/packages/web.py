@@ -24,12 +24,13 @@ def web_files(asset: Asset) -> dict[str, bytes]:
     images = {"base_color": asset.base_color, "normal": normal, "orm": asset.orm}
     maps = {kind: image for kind, image in images.items() if image is not None}
     rig = next(iter(level_rigs(asset)), None)
+    points = {f"SOCKET_{name}": place for name, place in asset.sockets.items()}
     packed = compress(asset.lods[0], rig)
     data = b""
     for edge, quality in STEPS:
         textures = {kind: encode_webp(shrunk(image, edge), quality) for kind, image in maps.items()}
         called = {kind: names.texture(kind) for kind in textures}
-        data = encode_web_glb(asset.model, packed, textures, names.material, called, rig)
+        data = encode_web_glb(asset.model, packed, textures, names.material, called, points, rig)
         if len(data) <= LIMIT:
             break
     return in_folder(asset.folder, {f"{asset.model}.glb": data})

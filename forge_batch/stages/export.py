@@ -230,7 +230,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="export",
     group="export",
-    version=7,
+    version=8,
     device="cpu",
     inputs=(
         MESH,

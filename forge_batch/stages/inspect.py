@@ -23,6 +23,7 @@ from forge_batch.artifacts import (
     LODS,
     MANIFEST,
     MESH,
+    NORMAL_ERROR_MAP,
     NORMAL_MAP,
     OCCLUSION_MAP,
     ORM_MAP,
@@ -35,9 +36,7 @@ from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from forge_batch.ops.finished import Finished, Measured, Values
+    from forge_batch.ops.finished import Finished, Values
 
 
 def _gate_name(name: str) -> str:
@@ -69,7 +68,7 @@ def _load(context: StageContext[Params]) -> Finished:
     lods, about = load_meshes(context.path(LODS)) if context.has(LODS) else ({}, {})
     maps = {
         slot.name: read_png(context.path(slot))
-        for slot in (NORMAL_MAP, BASE_COLOR_MAP, ORM_MAP, OCCLUSION_MAP)
+        for slot in (NORMAL_MAP, NORMAL_ERROR_MAP, BASE_COLOR_MAP, ORM_MAP, OCCLUSION_MAP)
         if context.has(slot)
     }
     return Finished(
@@ -84,27 +83,15 @@ def _load(context: StageContext[Params]) -> Finished:
     )
 
 
-def _rig_values(context: StageContext[Params], asset: Finished) -> Mapping[str, Measured]:
+def _rig_values(context: StageContext[Params], asset: Finished) -> Values:
     """Measure the skeleton, under the names it will have."""
-    from forge_batch.ops.finished import Measured
-    from forge_batch.ops.measure_rig import measure_rig
+    from forge_batch.ops.measure_asset import measure_skeleton
     from forge_batch.ops.rig import load_rig
     from forge_batch.packages.mannequin import mannequin_names
 
     rig = load_rig(context.path(RIG))
     named = mannequin_names(rig.names)
-    facts = measure_rig(replace(rig, names=tuple(named.names)), asset.mesh)
-    kept = asset.wish("export", "bone_names", "mannequin") == "keep"
-    stretch = Measured(facts.stretch, "" if facts.stretch else "a walk needs the joints of arms and legs")
-    return {
-        "rig_joints": Measured(facts.joints),
-        "rig_roots": Measured(facts.roots),
-        "rig_names": Measured(len(named.unmatched), ", ".join(named.unmatched), breach="pass" if kept else None),
-        "rig_weights": Measured(facts.unbound),
-        "rig_influences": Measured(facts.influences, bound=int(asset.wish("export", "influences", 8))),
-        "rig_leaf_bones": Measured(facts.leaves),
-        "rig_stretch": stretch,
-    }
+    return measure_skeleton(asset, replace(rig, names=tuple(named.names)), asset.mesh, named.unmatched)
 
 
 def _pictured(gate: Gate, asset: Finished, context: StageContext[Params]) -> Gate:
@@ -161,6 +148,7 @@ stage = Stage(
         LODS.if_any,
         HULLS.if_any,
         NORMAL_MAP.if_any,
+        NORMAL_ERROR_MAP.if_any,
         BASE_COLOR_MAP.if_any,
         ORM_MAP.if_any,
         OCCLUSION_MAP.if_any,

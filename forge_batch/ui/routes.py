@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from forge_batch.asset_view import NAME, PICTURE, find_package, find_picture, lods_folder
+from forge_batch.asset_view import NAME, PICTURE, find_package, find_picture, find_preview, stage_folder
 from forge_batch.content.webhook import LARGEST, PATH, Webhook
 from forge_batch.errors import ForgeError
 from forge_batch.header_view import header
@@ -27,7 +27,7 @@ from forge_batch.ui.views import Views, wish_of
 
 PUBLISHED = re.compile(r"((export|rejected)_[A-Za-z0-9_.-]{1,120}\.zip|report\.(html|json)|(rejected_)?preview\.png)")
 BUILD = re.compile(r"build-(\d{8}T\d{6}Z)\.webp")
-SMALL = re.compile(r"(thumbnail|input-(?:front|right|back|left)|texture-(?:base_color|normal|orm))\.webp")
+SMALL = re.compile(r"(thumbnail|preview|input-(?:front|right|back|left)|texture-(?:base_color|normal|orm))\.webp")
 SAFE = {
     "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
@@ -154,13 +154,19 @@ def find_file(site: Site, asset: str, name: str) -> Path | None:
 
 def _small(site: Site, row: Row, entry: Standing, name: str) -> Path | None:
     """Find a picture that is made to be looked at: of an input, or of a texture of the package."""
-    stem, images = name.removesuffix(".webp"), entry.order.images
+    stem, images, home = name.removesuffix(".webp"), entry.order.images, site.content.home
+    if stem == "preview":
+        found = find_preview(site.content, row.asset)
+        return picture(home, found, 640) if found else None
     if stem.startswith("texture-"):
         package = find_package(site.content, row)
-        made = Previews(site.content.home, package, lods_folder(site.content, entry.job)) if package else None
+        made = Previews(home, package, stage_folder(site.content, entry.job, "build_lods")) if package else None
         return made.texture(stem.removeprefix("texture-")) if made else None
     view = stem.removeprefix("input-") if stem != "thumbnail" else next((v for v in ("front", *images) if v in images), "")
-    return picture(site.content.home, images[view].path, 96 if stem == "thumbnail" else 720) if view in images else None
+    if view not in images:
+        return None
+    small = stem == "thumbnail"
+    return picture(home, images[view].path, 96 if small else 720, close=small)
 
 
 def _plain(path: Path, folder: Path) -> Path | None:

@@ -10,19 +10,18 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
-from forge_batch.asset_view import detail, find_package, lods_folder
+from forge_batch.asset_view import detail, find_package, stage_folder
 from forge_batch.builds import builds_of, windows_of
 from forge_batch.content.open import repo_of
 from forge_batch.doctor import diagnose
 from forge_batch.errors import ForgeError
 from forge_batch.explain import difference_text, explain_preset, explanation_text
-from forge_batch.header_view import burn_down, header
+from forge_batch.header_view import header
 from forge_batch.presets import Presets
-from forge_batch.previews import Previews
+from forge_batch.previews import SOURCE, Previews
 from forge_batch.queue_view import STATES, Row, Wish, select
 from forge_batch.trial import judge
-from forge_batch.ui import asset_markup, markup
-from forge_batch.ui.plots import calibration_plot, line_plot
+from forge_batch.ui import asset_markup, markup, windows_markup
 from forge_batch.ui.site import Site
 
 EVERY = "all"
@@ -108,7 +107,7 @@ class Views:
         repo = repo_of(self.site.content.name) or ""
         parts = (
             asset_markup.asset_head_html(one, row, self.now(), repo),
-            asset_markup.timeline_html(one.stages),
+            asset_markup.timeline_html(one.stages, folded=row.state in {"done", "failed", "held"}),
             asset_markup.asset_rest_html(one, self._previews(name) is not None),
             asset_markup.log_html(one.log),
         )
@@ -120,8 +119,10 @@ class Views:
         """Give the GLB to look at; None if there is none."""
         made = self._previews(name)
         try:
+            if made and level == SOURCE:
+                return made.source_model()
             return made.model(int(str(level)[-1:] or 0), str(shown)) if made else None
-        except (ForgeError, ValueError):
+        except (ForgeError, OSError, ValueError):
             return None
 
     def package(self, name: object) -> str:
@@ -130,9 +131,9 @@ class Views:
         return f"{name} {made.folder.name}" if made else f"{name}"
 
     def levels(self, name: object) -> list[str]:
-        """Name the levels of detail that can be looked at."""
+        """Name the levels of detail that can be looked at, and the mesh that all was made from."""
         made = self._previews(name)
-        return [f"LOD{level}" for level in range(made.levels())] if made else []
+        return [*(f"LOD{level}" for level in range(made.levels())), *([SOURCE] if made.source else [])] if made else []
 
     def sides(self, name: object) -> list[str]:
         """Name the views of an asset that have an input picture and a render."""
@@ -158,33 +159,23 @@ class Views:
         if row is None or entry is None:
             return None
         package = find_package(self.site.content, row)
-        return Previews(self.site.content.home, package, lods_folder(self.site.content, entry.job)) if package else None
+        if package is None:
+            return None
+        lods, source = (stage_folder(self.site.content, entry.job, stage) for stage in ("build_lods", "generate"))
+        return Previews(self.site.content.home, package, lods, source)
 
     # -- windows and history -------------------------------------------------------------------------------------------
 
     def windows(self) -> str:
         """Write past and planned windows, the allowance over the last day, and how well seconds were foretold."""
-        survey, now = self.site.survey, self.now()
-        parts = []
-        points = burn_down(survey.queue, now)
-        if points:
-            said = f"Allowance left over the last day: now {points[-1][1]:.0f} of {survey.queue.left.whole} s"
-            parts.append(
-                f"<h3>Allowance</h3>{line_plot(points, float(survey.queue.left.whole or 1), said)}<p>{escape(said)}.</p>"
-            )
-        past = windows_of(survey.content.home)
-        parts.append(asset_markup.windows_html(past, survey.queue))
+        survey = self.site.survey
         pairs = [
             (record.expected[0], record.seconds)
             for entry in list(survey.standings.values())[:500]
             for record in entry.job.records.values()
             if record.expected and record.state == "done"
         ][-1500:]
-        if pairs:
-            near = sum(took <= 1.3 * told for told, took in pairs)
-            said = f"{len(pairs)} stages: {near} took at most 1.3 times what was foretold as their median"
-            parts.append(f"<h3>Foretold and taken</h3>{calibration_plot(pairs, said)}<p>{escape(said)}.</p>")
-        return "".join(parts)
+        return windows_markup.windows_html(windows_of(survey.content.home), survey.queue, pairs, self.now())
 
     def history(self) -> str:
         """Write the finished assets, newest first."""
@@ -192,12 +183,18 @@ class Views:
         rows.sort(key=lambda row: -row.facts.made)
         return asset_markup.history_html(rows[:60])
 
-    def builds(self, name: object) -> list[str]:
-        """Name the builds of an asset, newest first."""
+    def finished(self) -> list[str]:
+        """Name the finished assets, newest first."""
+        rows = sorted(self.site.survey.rows, key=lambda row: -row.facts.made)
+        return [row.asset for row in rows if row.facts.made][:MOST]
+
+    def builds(self, name: object) -> list[tuple[str, str]]:
+        """Give when each build of an asset was made and what it is called, newest first."""
         if not isinstance(name, str) or self.site.survey.row(name) is None:
             return []
         self.site.content.bring(f"exports/{name}/builds")
-        return [str(build["name"]) for build in builds_of(self.site.content.home, name)[:SHOWN_BUILDS]]
+        names = [str(build["name"]) for build in builds_of(self.site.content.home, name)[:SHOWN_BUILDS]]
+        return [(asset_markup.build_time(one), one) for one in names]
 
     def build(self, name: object, build: object) -> str:
         """Write one build of an asset."""
@@ -223,7 +220,7 @@ class Views:
         """Write what `doctor` finds; it names folders of the machine, so it is for the owner."""
         if not self.site.owner(token, session):
             return '<p class="fb-empty">Only the owner may look at the machine.</p>'
-        return asset_markup.checks_html(diagnose(self.site.content.root, online=False))
+        return windows_markup.checks_html(diagnose(self.site.content.root, online=False))
 
     def try_gpu(self, token: object, session: dict[str, Any]) -> str:
         """Open a window without work, for the owner, and say what came of it."""

@@ -45,6 +45,7 @@ class FakePipeline:
 
     answer: list[Any] = field(default_factory=lambda: [shifted_box()])
     error: Exception | None = None
+    by_seed: dict[int, Any] = field(default_factory=dict)
     calls: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -54,7 +55,8 @@ class FakePipeline:
         self.calls.append(call)
         if self.error:
             raise self.error
-        return self.answer
+        seed = call["generator"].initial_seed()
+        return [self.by_seed[seed]] if self.by_seed else self.answer
 
 
 def painted(width: int, height: int, color: tuple[int, int, int]) -> np.ndarray:
@@ -122,19 +124,70 @@ def test_the_shape_is_centred_wound_outwards_and_coloured_by_its_views() -> None
         assert sample.seen[0] == 1
 
 
-@pytest.mark.parametrize("answer", [[None], []], ids=["None", "nothing"])
-def test_no_surface_fails_the_asset_in_words(answer: list[Any]) -> None:
-    """Marching cubes that found nothing comes as None."""
-    with pytest.raises(StageError, match="found no surface"):
+def shape(vertices: Any, faces: Any) -> Any:
+    """Be a mesh with nothing but these."""
+    return SimpleNamespace(vertices=vertices, faces=faces)
+
+
+AGAIN = "try another seed, or another picture of it"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([None], f"hunyuan3d found no surface in what it made: {AGAIN}"),
+        ([], f"hunyuan3d found no surface in what it made: {AGAIN}"),
+        ([shape(np.zeros((0, 3)), np.zeros((0, 3), int))], f"hunyuan3d gave an empty mesh: 0 vertices, 0 faces: {AGAIN}"),
+        ([shape([[0, 0, np.nan], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]])],
+         f"hunyuan3d gave 1 of 3 vertices that are not finite: {AGAIN}"),
+        ([shape(np.eye(3), np.broadcast_to(np.array([0, 1, 2], np.int32), (20_000_000, 3)))],
+         "hunyuan3d gave 20 million faces, at most 16 million can be worked on: write a lower generate: {resolution: ...}"),
+    ],
+    ids=["None", "nothing", "empty", "NaN", "20 million faces"],
+)  # fmt: skip
+def test_what_is_no_mesh_fails_the_asset_in_words(answer: list[Any], message: str) -> None:
+    """Marching cubes that found nothing comes as None; that and every malformed shape say what came, and what to do."""
+    with pytest.raises(StageError) as caught:
         generate(FakePipeline(answer))
+    assert str(caught.value) == message
 
 
 def test_no_memory_and_no_cut_out_fail_the_asset_in_words() -> None:
-    """CUDA's error says what to lower; an opaque view would count as its whole frame."""
-    with pytest.raises(StageError, match="does not suffice"):
-        generate(FakePipeline(error=torch.OutOfMemoryError("CUDA out of memory")))
+    """CUDA's error says what to lower, as long as there is something; an opaque view would count as its whole frame."""
+    for resolution, hint in ((1536, "write generate: {resolution: 1024}"), (512, "free the card or take a larger one")):
+        with pytest.raises(StageError) as caught:
+            generate(FakePipeline(error=torch.OutOfMemoryError("CUDA out of memory")), resolution=resolution)
+        assert str(caught.value) == f"the GPU's memory does not suffice for resolution {resolution}: {hint}"
     with pytest.raises(StageError, match="not cut out"):
         generate(FakePipeline(), {"front": np.full((60, 60, 4), 255, np.uint8)})
+
+
+def test_more_views_choose_among_seeds() -> None:
+    """Of two seeds the one whose box is as deep as the side views show is kept, and both are told."""
+    deep, flat = shifted_box(), shifted_box()
+    flat.apply_scale((1, 1, 0.3))
+    pipeline = FakePipeline()
+    pipeline.by_seed = {11: flat, 12: deep}
+    facts = generate(pipeline, candidates=2).facts
+    assert facts["seed"] == 12
+    assert facts["mean_silhouette_iou"] == max(facts["candidates"]) > min(facts["candidates"]) + 0.1
+
+
+def test_one_load_serves_every_asset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two assets of a process ask for a pipeline once; another number of views or another haste asks for another."""
+    loads: list[tuple[bool, bool]] = []
+
+    def load(several: bool, *, fast: bool) -> Engine:
+        loads.append((several, fast))
+        return Engine(FakePipeline(), MODELS["mv" if several else "2.1"])
+
+    monkeypatch.setattr(Engine, "load", load)
+    hunyuan3d._engine.cache_clear()
+    for quality in ("balanced", "hero", "fast"):
+        hunyuan3d.generate(VIEWS, None, Fineness(quality=quality), 1, lambda *_: None)
+    hunyuan3d.generate({"front": VIEWS["front"]}, None, Fineness(), 1, lambda *_: None)
+    hunyuan3d._engine.cache_clear()
+    assert loads == [(True, False), (True, True), (False, False)]
 
 
 def fetched(root: Path, *names: str) -> Path:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from forge_batch.check import check
 from forge_batch.ops.rig import Rig
 from forge_batch.packages.asset import Asset
 from forge_batch.packages.engines import ENGINES
 from forge_batch.packages.skinned import level_rigs
+from forge_batch.packages.zip_file import write_zip
 from tests import poses, winged_box
 from tests.ops.test_glb import Glb
-from tests.readers import ask_ufbx_skin, validate_glb
+from tests.readers import ask_ufbx, ask_ufbx_skin, validate_glb
 
 JOINTS = {  # in house space, metres
     "root": (None, (0, 0, 0)),
@@ -46,7 +50,8 @@ def asset() -> Asset:
     flat = np.full((16, 16, 3), 128, np.uint8)
     normal = np.full((16, 16, 3), 32768, np.uint16)
     sizes = [1.0, 0.5, 0.25]
-    return Asset("winged", lods, sizes, winged_box.hulls(), flat, normal, flat, rig=rig, rigged=lods[0], influences=4)
+    more: dict[str, Any] = {"influences": 4, "sockets": {"Grip": (0.6, 0.2, 0.15)}}
+    return Asset("winged", lods, sizes, winged_box.hulls(), flat, normal, flat, rig=rig, rigged=lods[0], **more)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,7 @@ CASES: dict[str, tuple[str, np.ndarray, Bend]] = {
     ),
     "godot4 three": THREE,
     "blender blender": GLTF,
+    "blender ufbx": ("SK_Winged_LODs.fbx", poses.HOUSE, lambda path, rig: poses.by_ufbx(path, rig, POSES, poses.HOUSE)),
     "web three": THREE,
     "web blender": GLTF,
 }
@@ -89,8 +95,8 @@ def test_a_character_bends_alike_in_every_file(case: str, asset: Asset, folders:
     rigs = level_rigs(asset)
     found = bend(folders[engine] / file, rigs[0])
     coarse = ["SK_Winged_LOD1", "SK_Winged_LOD2"]
-    names = {"unity_hdrp": ["SK_Winged_LOD0", *coarse], "blender": ["SK_Winged", *coarse]}
-    levels = names.get(engine, ["SK_Winged"])
+    names = {"unity_hdrp": ["SK_Winged_LOD0", *coarse]}
+    levels = names.get(engine, ["SK_Winged", *(coarse if file.endswith("_LODs.fbx") else [])])
     assert all(set(pose) == set(levels) for pose in found)
     for level, name in enumerate(levels):
         meant = poses.expected(rigs[level], asset.lods[level], POSES)
@@ -113,7 +119,7 @@ def test_every_engine_gets_one_skinned_model(folders: dict[str, Path]) -> None:
         "ue5": ["SK_Winged.fbx", "SM_Winged.fbx", "SM_Winged.glb"],
         "unity_hdrp": ["SK_Winged.fbx", "SK_Winged_Colliders.fbx"],
         "godot4": glb,
-        "blender": glb,
+        "blender": ["SK_Winged.glb", "SK_Winged_LODs.fbx"],
         "web": glb,
     }
 
@@ -136,6 +142,63 @@ def test_bones_bear_the_mannequins_names_everywhere(folders: dict[str, Path]) ->
         assert [document["nodes"][joint]["name"] for joint in skin["joints"]] == MANNEQUIN
         armature = document["nodes"][skin["skeleton"]]
         assert (armature["name"], armature["children"]) == ("Armature", [skin["joints"][0]])
+
+
+def test_sockets_of_a_character_hang_on_the_nearest_joint(folders: dict[str, Path]) -> None:
+    """A grip 5 cm before the hand follows it in Unity's file, Blender's levels and all GLBs; for Unreal it is no bone."""
+    for file in ("unity_hdrp/SK_Winged.fbx", "blender/SK_Winged_LODs.fbx"):
+        engine, _, name = file.partition("/")
+        (socket,) = [one for one in ask_ufbx(folders[engine] / name)["places"] if one["name"] == "SOCKET_Grip"]
+        assert socket["parent"] == "hand_l"
+        np.testing.assert_allclose(socket["place"], [0, 0, 0.05], atol=1e-6)
+    assert "SOCKET_Grip" not in {node["name"] for node in ask_ufbx_skin(folders["ue5"] / "SK_Winged.fbx")["nodes"]}
+    for engine in ("godot4", "blender", "web"):
+        nodes = Glb((folders[engine] / "SK_Winged.glb").read_bytes()).document["nodes"]
+        (hand,) = [node for node in nodes if node["name"] == "hand_l"]
+        (socket,) = [nodes[index] for index in hand["children"]]
+        assert socket["name"] == "SOCKET_Grip"
+        np.testing.assert_allclose(socket["translation"], [0, 0, 0.05], atol=1e-6)
+
+
+def packed(path: Path, engine: str, files: Mapping[str, bytes]) -> Path:
+    """Write a package whose report says what holds."""
+    width, height, depth = 110.0, 80.0, 125.0
+    report = {
+        "asset": "winged",
+        "engine": engine,
+        "files": {},
+        "texture_size": 16,
+        "triangles": [48, 36, 12],
+        "size_cm": [(width, height, depth)[axis] for axis in ENGINES[engine].axes],
+        "gates": [],
+    }
+    papers = {"report.json": json.dumps(report).encode(), "manifest.yaml": b"place: {height_cm: 80}\n"}
+    write_zip(path, {**files, **papers})
+    return path
+
+
+def skin_gates(path: Path) -> list[tuple[str, str]]:
+    """Give name and result of what `check` says of skins."""
+    return [(gate.name, gate.result) for gate in check(path).gates if gate.name in {"rig_joints", "rig_weights", "rig_roots"}]
+
+
+@pytest.mark.parametrize("engine", ["ue5", "blender", "web"])
+def test_check_reads_the_skin_of_every_file(engine: str, asset: Asset, tmp_path: Path) -> None:
+    """Joints, roots and weights are measured again in each file that has a skin, Draco's too."""
+    found = skin_gates(packed(tmp_path / "a.zip", engine, ENGINES[engine].files(asset)))
+    files = 2 if engine == "blender" else 1
+    assert found == [(name, "pass") for name in ("rig_joints", "rig_roots", "rig_weights")] * files
+
+
+def test_check_finds_weights_that_were_lost(asset: Asset, tmp_path: Path) -> None:
+    """With one vertex' weights set to nothing in the finished GLB, one vertex is counted."""
+    files = ENGINES["godot4"].files(asset)
+    ((name, data),) = files.items()
+    read = Glb(data)
+    weights = read.array(read.document["meshes"][0]["primitives"][0]["attributes"]["WEIGHTS_0"])[0].tobytes()
+    path = packed(tmp_path / "a.zip", "godot4", {name: data.replace(weights, bytes(16), 1)})
+    (gate,) = [gate for gate in check(path).gates if gate.name == "rig_weights"]
+    assert (gate.result, gate.value) == ("fail", 1)
 
 
 def test_godot_gives_no_character_a_body_that_stands_still(folders: dict[str, Path]) -> None:

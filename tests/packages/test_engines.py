@@ -56,7 +56,7 @@ def test_every_engine_gets_its_own_files(asset: Asset) -> None:
         "ue5": {fbx, color, normal, "Winged/T_Winged_ORM.png", "Winged_glTF/SM_Winged.glb"},
         "unity_hdrp": {fbx, "Winged/SM_Winged_Colliders.fbx", color, normal, "Winged/T_Winged_MODS.png"},
         "godot4": {glb},
-        "blender": {glb, color, normal, *apart},
+        "blender": {glb, "Winged/SM_Winged_LODs.fbx", color, normal, *apart},
         "web": {glb},
     }
 
@@ -137,7 +137,7 @@ def test_every_glb_passes_the_validator(folders: dict[str, Path], engine: str) -
 
 
 def test_godot_finds_bodies_by_their_names(folders: dict[str, Path]) -> None:
-    """Beside the mesh stand two nodes that end with -convcolonly, with no material; the socket hangs on the mesh."""
+    """Beside the mesh stand two nodes that end with -convcolonly, of a plain material; the socket hangs on the mesh."""
     document = Glb((folders["godot4"] / "SM_Winged.glb").read_bytes()).document
     nodes = document["nodes"]
     roots = [nodes[index]["name"] for index in document["scenes"][0]["nodes"]]
@@ -145,7 +145,18 @@ def test_godot_finds_bodies_by_their_names(folders: dict[str, Path]) -> None:
     (socket,) = [nodes[index] for index in nodes[0]["children"]]
     assert socket["name"] == "SOCKET_Grip"
     np.testing.assert_allclose(socket["translation"], GRIP, atol=1e-6)
-    assert all("material" not in mesh["primitives"][0] for mesh in document["meshes"][1:])
+    hulls = [mesh["primitives"][0]["material"] for mesh in document["meshes"][1:]]
+    assert [document["materials"][index]["name"] for index in hulls] == ["Collision"] * 2
+
+
+def test_blender_gets_levels_and_hulls_in_an_fbx(folders: dict[str, Path]) -> None:
+    """In metres and house axes: three levels in a group, the finest named as the GLB's mesh, two hulls beside it."""
+    read = ask_ufbx(folders["blender"] / "SM_Winged_LODs.fbx")
+    assert (read["unit_metres"], read["warnings"]) == (1.0, [])
+    levels = ["SM_Winged", "SM_Winged_LOD1", "SM_Winged_LOD2"]
+    assert read["groups"][0] == {"name": "SM_Winged_LodGroup", "children": levels}
+    assert [mesh["name"] for mesh in read["meshes"]] == [*levels, "UCX_SM_Winged_00", "UCX_SM_Winged_01"]
+    np.testing.assert_allclose(np.array(read["meshes"][0]["positions"]).max(axis=0), winged_box.HIGH, atol=1e-6)
 
 
 @pytest.mark.blender

@@ -24,6 +24,7 @@ from forge_batch.artifacts import (
     LODS,
     MANIFEST,
     MESH,
+    NORMAL_ERROR_MAP,
     NORMAL_MAP,
     OCCLUSION_MAP,
     ORM_MAP,
@@ -89,6 +90,7 @@ class Asset:
     lods: dict[str, Mesh]
     hulls: dict[str, Mesh]
     normal: np.ndarray
+    error: np.ndarray
     base_color: np.ndarray
     orm: np.ndarray
     cutout: np.ndarray
@@ -126,6 +128,7 @@ def sound() -> Asset:
         lods=levels,
         hulls={"hull00": _hull()},
         normal=np.broadcast_to(np.array([32768, 32768, 65535], np.uint16), (TEXELS, TEXELS, 3)).copy(),
+        error=np.zeros((TEXELS, TEXELS), np.uint8),
         base_color=np.repeat(noise, 3, axis=2),
         orm=np.broadcast_to(np.array([255, 150, 0], np.uint8), (TEXELS, TEXELS, 3)).copy(),
         cutout=cutout,
@@ -139,6 +142,7 @@ def _context(asset: Asset, folder: Path, params: Params) -> StageContext[Params]
     save_meshes(folder / LODS.filename, {**asset.lods, "lod0": asset.mesh}, {"screen_sizes": asset.screen_sizes})
     save_meshes(folder / HULLS.filename, asset.hulls)
     write_png(folder / NORMAL_MAP.filename, asset.normal)
+    write_png(folder / NORMAL_ERROR_MAP.filename, asset.error)
     write_png(folder / BASE_COLOR_MAP.filename, asset.base_color)
     write_png(folder / ORM_MAP.filename, asset.orm)
     write_png(folder / OCCLUSION_MAP.filename, np.ascontiguousarray(asset.orm[..., 0]))
@@ -365,6 +369,7 @@ DEFECTS: dict[str, tuple[Callable[[Asset], Asset], str, str]] = {
     "a pivot beside": (lambda a: _moved(a, (0.0, 0.0, -0.01)), "pivot", "fail"),
     "tilted normals": (lambda a: _tilted(a, 20.0), "normal_map_mean", "fail"),
     "some tilted normals": (lambda a: _tilted(a, 16.0), "normal_map_p95", "fail"),
+    "normals that the map cannot show": (lambda a: replace(a, error=np.full_like(a.error, 60)), "normal_map_lost", "warn"),
     "backward normals": (lambda a: _tilted(a, 120.0), "normal_map_backward", "fail"),
     "short normals": (
         lambda a: replace(a, normal=np.full_like(a.normal, 32768) + np.uint16([0, 0, 25000])),
