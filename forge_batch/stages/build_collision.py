@@ -17,8 +17,10 @@ from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 class Params(Switchable):
     """Say how the hulls are made."""
 
-    method: Literal["convex_decomposition", "convex", "box"] = Field(
-        default="convex_decomposition", description="Several hulls, one hull, or the bounding box."
+    method: Literal["convex_decomposition", "convex", "box", "capsule", "none"] = Field(
+        default="convex_decomposition",
+        description="Several hulls, one hull, the bounding box, an upright or lying capsule, or none. The presets choose by "
+        "kind: several for props, one for characters and environment.",
     )
     max_hulls: int = Field(default=16, ge=1, le=64, description="Most hulls.")
     max_vertices: int = Field(default=32, ge=8, le=255, description="Most vertices of a hull.")
@@ -30,8 +32,12 @@ class Params(Switchable):
         examples=[300],
     )
     timeout_seconds: float = Field(
-        default=300.0, gt=0, le=3600, description="Seconds after which decomposition is given up for one convex hull."
+        default=300.0, gt=0, le=3600, description="CPU seconds after which decomposition is given up for one convex hull."
     )
+
+    @property
+    def on(self) -> bool:
+        return self.enabled and self.method != "none"
 
 
 def run(context: StageContext[Params]) -> Metrics:
@@ -40,7 +46,7 @@ def run(context: StageContext[Params]) -> Metrics:
     Raises:
         StageError: The mesh is closed and encloses nothing.
     """
-    from forge_batch.ops.hulls import Hulls, box_hull, convex_hull, decompose, triangle_budget, volume_ratio
+    from forge_batch.ops.hulls import Hulls, box_hull, capsule_hull, convex_hull, decompose, triangle_budget, volume_ratio
     from forge_batch.ops.mesh import load_mesh, save_meshes
     from forge_batch.ops.topology import measure_topology
     from forge_batch.ops.weld import welded
@@ -50,6 +56,8 @@ def run(context: StageContext[Params]) -> Metrics:
     budget = triangle_budget(params.max_triangles, len(mesh.faces))
     if params.method == "box":
         made = Hulls([box_hull(mesh)], "")
+    elif params.method == "capsule":
+        made = Hulls([capsule_hull(mesh, min(params.max_vertices, budget // 2 + 2))], "")
     elif params.method == "convex":
         made = Hulls([convex_hull(mesh.vertices, min(params.max_vertices, budget // 2 + 2))], "")
     else:
@@ -77,7 +85,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="build_collision",
     group="export",
-    version=2,
+    version=3,
     device="cpu",
     inputs=(MESH,),
     outputs=(HULLS,),

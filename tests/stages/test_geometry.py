@@ -175,3 +175,27 @@ def test_ratios_must_fall() -> None:
     """LOD ratios that rise are refused by the params."""
     with pytest.raises(ValidationError, match="smaller than the one before"):
         build_lods.Params(ratios=[0.25, 0.5])
+
+
+@pytest.mark.parametrize(("mode", "copies"), [("bilateral_x", 2), ("radial", 8)])
+def test_copies_may_share_their_texels(tmp_path: Path, mode: str, copies: int) -> None:
+    """Placed and turned, the mesh stays closed, every point of the page serves all copies, and density rises."""
+    inputs = _inputs(tmp_path, make_solid(blob(16), 1e-6, 1.0).mesh)
+    own = dict(inputs)
+    for uv, files in (("own", own), ("shared", inputs)):
+        folder = tmp_path / uv
+        folder.mkdir()
+        _run(symmetrize.stage, folder, files, mode=mode, tolerance=0.5, count=max(2, copies // 2), uv=uv)
+        _run(place.stage, folder, files, height_cm=40, yaw_degrees=30)
+        density = _run(unwrap.stage, folder, files, texture_size=512)["texel_density"]
+        if uv == "own":
+            least = density
+    assert density > 1.3 * least
+    mesh = load_mesh(inputs[MESH.name])
+    assert measure_topology(welded(mesh).faces).closed
+    assert mesh.uv is not None
+    assert mesh.tangents is not None
+    rows = np.sort(mesh.uv[mesh.faces], axis=1).reshape(len(mesh.faces), -1)
+    assert set(np.unique(rows, axis=0, return_counts=True)[1]) == {copies}
+    signs = np.sign(mesh.tangents[mesh.faces[:, 0], 3])
+    assert abs(signs.sum()) < 0.02 * len(signs)
