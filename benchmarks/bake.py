@@ -26,8 +26,8 @@ import cv2
 import numpy as np
 import trimesh
 
-from forge_batch.ops.bake import color_maps, material_maps, normal_map, occlusion_map
-from forge_batch.ops.baker import RAY
+from forge_batch.ops.bake import CpuBaker, color_maps, material_maps, normal_map
+from forge_batch.ops.baker import RAY, Sky
 from forge_batch.ops.gbuffer import GBuffer, gbuffer
 from forge_batch.ops.image_file import write_png
 from forge_batch.ops.mesh import Mesh
@@ -89,7 +89,7 @@ def bake_all(low: Mesh, source: SourceMesh, size: int, rays: int) -> tuple[GBuff
     maps["normal"], seconds["normal"] = timed(lambda: normal_map(buffer))
     color, seconds["base_color"] = timed(lambda: color_maps(buffer))
     material, seconds["material"] = timed(lambda: material_maps(buffer))
-    maps["occlusion"], seconds["occlusion"] = timed(lambda: occlusion_map(buffer, rays, OPEN))
+    maps["occlusion"], seconds["occlusion"] = timed(lambda: CpuBaker(buffer).occlusion_map(Sky(rays, OPEN)))
     maps.update(base_color=color.base_color, unseen=color.unseen, metallic=material.metallic, roughness=material.roughness)
 
     def write() -> None:
@@ -174,7 +174,7 @@ def case(low: Mesh, source: SourceMesh, sizes: tuple[int, int, int], blender: st
         result["cycles_normal_seconds"] = spent
         if shade_size != size:
             buffer = gbuffer(low, source, shade_size, CAGE)
-            maps["occlusion"] = occlusion_map(buffer, rays, OPEN)
+            maps["occlusion"] = CpuBaker(buffer).occlusion_map(Sky(rays, OPEN))
         shade, spent = cycles(blender, low, source, folder, {"kind": "AO", "size": shade_size, "samples": rays})
         result["occlusion"], difference = compare_occlusion(buffer, maps["occlusion"], shade)
         result["occlusion"].update(size=shade_size, rays=rays)

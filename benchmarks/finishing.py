@@ -30,7 +30,7 @@ from forge_batch.ops.source import SourceMesh, save_source
 from forge_batch.stage import Stage, StageContext
 from forge_batch.stages import build_collision, build_lods, clean, decimate, place, repair, unwrap
 
-CELLS = (88, 128, 192, 280, 400, 480, 680)
+CELLS = (108, 150, 212, 300, 475, 580, 830)
 STAGES: tuple[tuple[Stage[Any], Any], ...] = (
     (repair.stage, repair.Params()),
     (clean.stage, clean.Params()),

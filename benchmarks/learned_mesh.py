@@ -59,14 +59,24 @@ def learned_mesh(path: Path, cells: int) -> LearnedMesh:
     return LearnedMesh(vertices, faces, voxels, np.hstack([color[found] * 1.3 - 0.15, rest]), cells)
 
 
+def cells_for(path: Path, faces: int) -> int:
+    """Give the cells at which a reference's mesh has about so many faces, which grow with their square."""
+    few = 96
+    return round(few * (faces / len(learned_mesh(path, few).faces)) ** 0.5)
+
+
 def _samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Spread three million points over a reference; give them and their colours (n, 3), 0..1."""
     pieces = trimesh.load(path, force="scene").dump()
     points, colors = [], []
     for piece in pieces:
         count = max(2000, int(3_000_000 * piece.area / sum(one.area for one in pieces)))
-        piece.visual.material = piece.visual.material.to_simple()
-        sample, _, color = trimesh.sample.sample_surface(piece, count, sample_color=True, seed=1)
+        material = piece.visual.material = piece.visual.material.to_simple()
+        if piece.visual.uv is None:
+            sample, _ = trimesh.sample.sample_surface(piece, count, seed=1)
+            color = np.tile(material.main_color, (len(sample), 1))
+        else:
+            sample, _, color = trimesh.sample.sample_surface(piece, count, sample_color=True, seed=1)
         points.append(sample)
         colors.append(np.asarray(color)[:, :3] / 255)
     return np.concatenate(points), np.concatenate(colors)

@@ -243,10 +243,10 @@ def find_package(content: ContentRepo, row: Row) -> Path | None:
     return next(iter(sorted(folder.glob("rejected_*.zip"))), None)
 
 
-def lods_folder(content: ContentRepo, job: Job) -> Path | None:
-    """Say where the levels of detail of an asset lie; None if they are not on this machine."""
+def stage_folder(content: ContentRepo, job: Job, stage: str) -> Path | None:
+    """Say where what a stage made of an asset lies; None if it is not on this machine."""
     for record in job.records.values():
-        if record.stage == "build_lods" and record.state == "done":
+        if record.stage == stage and record.state == "done":
             folder = content.task_folder(record.key)
             return folder if folder.is_dir() else None
     return None

@@ -20,7 +20,7 @@ class BakeParams(Switchable):
         default=0.02, gt=0, le=0.2, description="How far rays reach in and out of the mesh, as a fraction of its diagonal."
     )
     supersampling: Literal[1, 2, 4] = Field(
-        default=1,
+        default=2,
         description="Samples along an edge of a texel: 2 looks at 4 points of each texel, 4 at 16, and takes their mean.",
     )
     crease: float = Field(

@@ -55,6 +55,12 @@ class Gate:
         )
 
 
+def headline(gate: Gate) -> str:
+    """Say in a few words what a gate measured and what it allows."""
+    allowed = f"{'at least' if LIMITS[gate.name].least else 'at most'} {gate.limit:g} {gate.unit}".rstrip()
+    return f"{gate.name} is {gate.value:g}, allowed {allowed}"
+
+
 def judge(name: str, measured: Measured | None, limits: Mapping[str, float] = NO_LIMITS, kind: str = "prop") -> Gate:
     """Compare one measurement with its limit.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forge_batch.artifacts import LODS
+from forge_batch.artifacts import LODS, MESH
 from forge_batch.builds import thumbnail
 from forge_batch.content.local import replace_file
 from forge_batch.errors import ContentError, ForgeError
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 FOLDER = "work/page"
 SHOWN = ("all maps", "base colour", "normal map", "ORM", "no maps")
 """What a model may be looked at with."""
+SOURCE = "Source"
+"""What the generator's own mesh is called among the levels of detail."""
+SOURCE_FACES = 60_000
+"""Triangles of it that are shown."""
 TEXTURES = ("base_color", "normal", "orm")
 LARGEST = 1024
 """Texels of the edge of a texture that is shown."""
@@ -45,11 +49,13 @@ class Previews:
         home: Where the runner's files lie.
         package: The package.
         lods: Folder of the task that made the levels of detail; where it is gone they are read from the package.
+        source: Folder of the task that generated the mesh, if it is still there.
     """
 
     home: Path
     package: Path
     lods: Path | None = None
+    source: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -68,6 +74,10 @@ class Previews:
         """Give a GLB of one level with some of its maps. Raises what open_package raises."""
         level, shown = min(max(0, level), self.levels() - 1), shown if shown in SHOWN else SHOWN[0]
         return self._made(f"lod{level}-{SHOWN.index(shown)}.glb", lambda: self._glb(level, shown))
+
+    def source_model(self) -> Path:
+        """Give a GLB of the generator's mesh as it came, coarse enough to look at. Raises OSError if it is not there."""
+        return self._made("source.glb", self._source_glb)
 
     def texture(self, name: str) -> Path | None:
         """Give a picture of one texture; None if the package has none of that kind."""
@@ -130,6 +140,16 @@ class Previews:
         path = (self.lods or Path()) / LODS.filename
         meshes, _ = load_meshes(path if self.lods and path.is_file() else self._made(LODS.filename, make))
         return [meshes[name] for name in sorted(meshes)]
+
+    def _source_glb(self) -> bytes:
+        import trimesh  # noqa: PLC0415 - heavy
+
+        from forge_batch.ops.cluster import preview_mesh  # noqa: PLC0415 - heavy
+        from forge_batch.ops.mesh import load_mesh  # noqa: PLC0415 - heavy
+
+        coarse = preview_mesh(load_mesh((self.source or Path()) / MESH.filename), SOURCE_FACES)
+        solid = trimesh.Trimesh(coarse.vertices, coarse.faces, process=False)
+        return bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene([solid]), include_normals=True))
 
     def _glb(self, level: int, shown: str) -> bytes:
         from forge_batch.ops.glb import encode_glb  # noqa: PLC0415 - heavy

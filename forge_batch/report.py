@@ -12,7 +12,7 @@ from typing import Any, Literal
 from forge_batch.artifacts import GATES, PREVIEW
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import Problem
-from forge_batch.gate_text import HEAD, gate_rows, verdict
+from forge_batch.gate_text import HEAD, add_pictures, gate_rows, read_pictures, verdict
 from forge_batch.gates import Gate
 from forge_batch.jobs import Failure, Job
 from forge_batch.ops.document import Document
@@ -196,6 +196,8 @@ def _html(content: ContentRepo, report: AssetReport, plan: Plan, job: Job, gates
         page.log(problems_text(job.problems, content.root))
     page.heading("Quality gates")
     page.table(HEAD, gate_rows(gates))
+    folders = [content.task_folder(task.key) for task in plan.tasks if task.stage.name == "inspect"]
+    add_pictures(page, gates, read_pictures(gates, folders[0]) if folders else {})
     page.heading("Stages")
     page.table(
         ["stage", "state", "kept from before", "seconds", "estimated"],

@@ -65,3 +65,45 @@ def joined(*meshes: Mesh) -> Mesh:
         if getattr(meshes[0], name) is not None
     }
     return Mesh(np.concatenate([mesh.vertices for mesh in meshes]), np.concatenate(faces), **whole)
+
+
+def tube(
+    centre: Callable[[np.ndarray], np.ndarray], radius: float, rings: int, sides: int, relief: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sweep a circle along a closed curve: vertices, faces, and place (along, around) of each vertex, 0..1, cut at 0 and 1.
+
+    Args:
+        centre: Gives (n, 3) points of the curve for n numbers 0..1.
+        radius: Of the circle.
+        rings: Steps along the curve.
+        sides: Steps round it.
+        relief: Depth of waves, eight along and four round.
+    """
+    along = np.linspace(0, 1, rings + 1)
+    ahead = centre((along + 1e-4) % 1) - centre((along - 1e-4) % 1)
+    ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
+    across = np.cross(ahead, np.array([0, 0, 1.0]))
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    up = np.cross(across, ahead)
+    around = np.linspace(0, 1, sides + 1)
+    angle = 2 * np.pi * (around % 1)
+    wave = radius + relief * np.sin(16 * np.pi * (along % 1))[:, None] * np.sin(8 * np.pi * (around % 1))
+    ring = np.cos(angle)[None, :, None] * across[:, None] + np.sin(angle)[None, :, None] * up[:, None]
+    vertices = centre(along % 1)[:, None] + wave[..., None] * ring
+    index = np.arange(vertices[..., 0].size).reshape(rings + 1, sides + 1)
+    a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
+    faces = np.concatenate([np.stack(t, -1).reshape(-1, 3) for t in ((a, b, c), (a, c, d))])
+    place = np.stack(np.meshgrid(along, around, indexing="ij"), -1)
+    return vertices.reshape(-1, 3).astype(np.float32), faces.astype(np.int32), place.reshape(-1, 2)
+
+
+def ring(radius: float = 1.0) -> Callable[[np.ndarray], np.ndarray]:
+    """Give the circle that a torus is swept along."""
+    return lambda t: radius * np.stack([np.cos(2 * np.pi * t), np.sin(2 * np.pi * t), 0 * t], 1)
+
+
+def knot(t: np.ndarray) -> np.ndarray:
+    """Give the trefoil, a torus knot whose strands pass 1.0 apart."""
+    a = 2 * np.pi * t
+    r = 2 + np.cos(3 * a)
+    return np.stack([r * np.cos(2 * a), r * np.sin(2 * a), np.sin(3 * a)], 1)

@@ -17,7 +17,7 @@ from numba import njit
 from forge_batch.ops.baker import ERROR_STEPS, ColorMaps, MaterialMaps, Sky
 from forge_batch.ops.gbuffer import Band, GBuffer
 from forge_batch.ops.occlusion import occlusion_map
-from forge_batch.ops.padding import spread
+from forge_batch.ops.padding import fill
 from forge_batch.ops.rays import in_threads
 from forge_batch.ops.source import linear_to_srgb
 
@@ -82,9 +82,9 @@ def normal_error(buffer: GBuffer, normal: UInt16[np.ndarray, "s s 3"]) -> UInt8[
             x, y, z = np.moveaxis(flat[band.sample[at] // buffer.samples**2].astype(np.float32) / np.float32(32767.5) - 1, 1, 0)
             N, T, sign = band.frame(at)
             shown = x[:, None] * T + (y * sign)[:, None] * np.cross(N, T) + z[:, None] * N
-            across = np.linalg.norm(np.cross(shown, band.source_at(at)[1]), axis=1)
+            true = band.source_at(at)[1]
             # arctan2 keeps its digits for small angles, where arccos of a cosine near 1 loses half of them
-            angle[part, 0] = np.degrees(np.arctan2(across, _dot(shown, band.source_at(at)[1])))
+            angle[part, 0] = np.degrees(np.arctan2(np.linalg.norm(np.cross(shown, true), axis=1), _dot(shown, true)))
 
         in_threads(run, len(angle))
         out[band.texel] = np.minimum(np.rint(_mean(angle, band.starts)[:, 0] * ERROR_STEPS), 255)
@@ -154,8 +154,9 @@ class CpuBaker:
 
 
 def _padded(buffer: GBuffer, values: np.ndarray) -> np.ndarray:
-    """Fill an atlas (s * s, ...) where no texel found the source."""
-    return spread(values.reshape(buffer.size, buffer.size, *values.shape[1:]), buffer.nearest)
+    """Fill an atlas (s * s, ...) where no texel found the source, in place."""
+    fill(values, buffer.nearest)
+    return values.reshape(buffer.size, buffer.size, *values.shape[1:])
 
 
 def _mean(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

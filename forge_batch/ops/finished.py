@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from forge_batch.ops.measure_maps import Points, spread_points
+from forge_batch.ops.measure_maps import NormalAngles, Points, measure_normal_angles, spread_points
+from forge_batch.ops.measure_shape import Outlines, draw_outlines
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.rays import RayScene
 from forge_batch.ops.source import SourceMesh
 
 
@@ -42,7 +44,7 @@ class Finished:
         lods: All levels, LOD0 first; empty if none were built.
         screen_sizes: Per level, the share of the screen's height at which it takes over.
         hulls: For collision; None if none were asked for.
-        maps: By slot name: normal_map, base_color_map, orm_map, occlusion_map.
+        maps: By slot name: normal_map, normal_error_map, base_color_map, orm_map, occlusion_map.
         cutouts: (h, w, 4) by view.
         manifest: The resolved manifest.
     """
@@ -64,6 +66,24 @@ class Finished:
     @cached_property
     def points(self) -> Points:
         return spread_points(self.mesh)
+
+    @cached_property
+    def outlines(self) -> Outlines:
+        """The source's outlines."""
+        assert self.source is not None
+        return draw_outlines(self.source.mesh, self.source.grain)
+
+    @cached_property
+    def scene(self) -> RayScene:
+        """The source, to cast rays at."""
+        assert self.source is not None
+        return RayScene(self.source.mesh)
+
+    @cached_property
+    def normal_angles(self) -> NormalAngles:
+        """The normal map against the source, at `points`."""
+        cage = float(self.wish("bake_normal", "cage", 0.02)) * self.mesh.diagonal
+        return measure_normal_angles(self.mesh, self.maps["normal_map"], self.points, self.scene, cage)
 
     @property
     def texture_size(self) -> int:

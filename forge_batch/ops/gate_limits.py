@@ -101,6 +101,9 @@ LIMITS: dict[str, Limit] = {
         "degrees", 0.0, "fail", "by how much turning the green channel would bring the map nearer to the source", _BUG, "own"
     ),
     "bake_misses": Limit("%", 0.5, "warn", "texels with no source within the cage", "raise bake_normal.cage", "own"),
+    "normal_map_lost": Limit(
+        "%", 5.0, "warn", "surface whose normals the map misses by more than 5 degrees, as the bake saw it", _BAKE, "own"
+    ),
     "albedo_range": Limit(
         "%", 5.0, "warn", "base color outside luminance 30-243 of 255", "even out the input's light", "Khronos Asset Auditor"
     ),

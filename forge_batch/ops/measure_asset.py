@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy.spatial import ConvexHull
 
+from forge_batch.ops.baker import ERROR_STEPS
 from forge_batch.ops.deviation import measure_deviation
 from forge_batch.ops.exposure import hidden_share
 from forge_batch.ops.finished import Finished, Measured, Values
@@ -20,12 +21,12 @@ from forge_batch.ops.measure_maps import (
     measure_albedo,
     measure_normal_error,
     measure_normal_format,
+    share_above,
 )
 from forge_batch.ops.measure_rig import measure_rig
 from forge_batch.ops.measure_shape import (
     compare_outlines,
     count_open_edges,
-    draw_outlines,
     front_overlap,
     measure_soundness,
     pivot_offset,
@@ -35,11 +36,13 @@ from forge_batch.ops.measure_texels import FLAT, half_metal, spread_of, stray_gu
 from forge_batch.ops.measure_views import back_detail
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.outline_overlap import outline_overlap
-from forge_batch.ops.rays import RayScene
 from forge_batch.ops.rig import Rig
 from forge_batch.ops.source import Projection, SourceMesh
 from forge_batch.ops.topology import signed_volume
 from forge_batch.ops.unwrap import measure_uv
+
+LOST_DEGREES = 5.0
+"""Angle beyond which a normal map has lost what the source says, degrees."""
 
 VIEWS = ("front", "right", "back", "left")
 CONVEX = 0.98
@@ -85,9 +88,8 @@ def measure_likeness(asset: Finished) -> Values:
         return values
     softened: Literal["warn"] | None = "warn" if asset.reshaped else None
     note = "symmetrize changed the shape on purpose" if asset.reshaped else ""
-    reference = draw_outlines(asset.source.mesh)
     for level, lod in enumerate(asset.lods or [asset.mesh]):
-        values[f"silhouette_lod{level}"] = Measured(compare_outlines(lod, reference), note, breach=softened)
+        values[f"silhouette_lod{level}"] = Measured(compare_outlines(lod, asset.outlines), note, breach=softened)
     deviation = measure_deviation(asset.mesh, asset.source.mesh, 20_000)
     largest = f"largest {100.0 * deviation.largest / asset.mesh.diagonal:.2f} %"
     said = "; ".join(filter(None, (note, largest)))
@@ -139,6 +141,9 @@ def measure_maps(asset: Finished) -> Values:
         kind = measure_normal_format(maps["normal_map"], asset.points)
         values["normal_map_length"] = Measured(100.0 * kind.length)
         values["normal_map_backward"] = Measured(100.0 * kind.backward)
+    if "normal_error_map" in maps:
+        lost = share_above(maps["normal_error_map"], LOST_DEGREES * ERROR_STEPS, asset.points)
+        values["normal_map_lost"] = Measured(100.0 * lost)
     if "base_color_map" in maps:
         values["padding_fill"] = _padding_fill(asset, maps["base_color_map"])
         albedo = measure_albedo(mesh, maps["base_color_map"], maps.get("occlusion_map"), asset.points)
@@ -160,8 +165,7 @@ def measure_bake(asset: Finished) -> Values:
     mesh, normal = asset.mesh, asset.maps.get("normal_map")
     if asset.source is None or normal is None or mesh.uv is None or mesh.tangents is None:
         return {}
-    cage = float(asset.wish("bake_normal", "cage", 0.02)) * mesh.diagonal
-    error = measure_normal_error(mesh, normal, asset.points, RayScene(asset.source.mesh), cage)
+    error = measure_normal_error(asset.normal_angles, asset.points)
     breach: Literal["warn"] | None = "warn" if asset.reshaped else None
     tells = abs(error.turned - error.mean) > TELLING
     return {

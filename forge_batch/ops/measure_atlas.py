@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, no_type_check
 
 import cv2
 import numpy as np
-from jaxtyping import Int, Int32, UInt8
+from jaxtyping import Bool, Float64, Int, Int32, UInt8
 from numba import njit
 
 from forge_batch.ops.mesh import Mesh
@@ -107,21 +108,45 @@ def _seamed(mesh: Mesh) -> tuple[Int[np.ndarray, "f 3"], Int32[np.ndarray, " f"]
     return faces, link(len(faces), order[:-1][same] // 3, order[1:][same] // 3)
 
 
+def chart_widths(mesh: Mesh, size: int) -> tuple[Float64[np.ndarray, " c"], Int32[np.ndarray, " f"]]:
+    """Give the mean width of every chart in texels of a page of `size`, and the chart of each face."""
+    assert mesh.uv is not None
+    faces, chart = _seamed(mesh)
+    corners = mesh.uv.astype(np.float64)[mesh.faces] * size
+    flat = 0.5 * np.abs(_cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    return _widths(corners, faces, chart, np.bincount(chart, weights=flat)), chart
+
+
 def least_gap(owner: Int32[np.ndarray, "h w"]) -> float:
     """Give the least number of free texels between texels of different charts (-1 is free), Euclidean, to half a texel."""
+    least = float(max(owner.shape))
+    for border, gap in _borders(owner):
+        if border.any():
+            least = min(least, float(gap[border].min()))
+    return least
+
+
+def close_charts(mesh: Mesh, size: int, least: float) -> Bool[np.ndarray, "s s"]:
+    """Mark the texels of a page half way between two charts that are nearer to each other than `least` texels."""
+    owner = draw_charts(mesh, size)
+    found = np.zeros(owner.shape, bool)
+    for border, gap in _borders(owner):
+        near = border & (gap < least)
+        found[: near.shape[0], : near.shape[1]] |= near
+    return found
+
+
+def _borders(owner: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Give, along both axes, where the nearest chart changes from a texel to the next, and how many are free between."""
     taken = (owner >= 0).astype(np.uint8)
     distance, labels = cv2.distanceTransformWithLabels(1 - taken, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     chart_of = np.full(labels.max() + 1, -1, np.int32)
     chart_of[labels[taken > 0]] = owner[taken > 0]
     nearest = chart_of[labels]
-    least = float(max(owner.shape))
     for axis in (0, 1):
         a, b = (np.take(nearest, np.arange(start, nearest.shape[axis] - 1 + start), axis) for start in (0, 1))
         da, db = (np.take(distance, np.arange(start, distance.shape[axis] - 1 + start), axis) for start in (0, 1))
-        border = a != b
-        if border.any():
-            least = min(least, float((da + db)[border].min()))
-    return least
+        yield a != b, da + db
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

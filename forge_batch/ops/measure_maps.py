@@ -55,6 +55,14 @@ def measure_normal_format(normal: UInt16[np.ndarray, "h w 3"], points: Points) -
     return NormalFormat(float(np.abs(length - 1.0).mean()), float((stored[:, 2] < 0).mean()))
 
 
+def share_above(image: UInt8[np.ndarray, "h w"], limit: float, points: Points) -> float:
+    """Give the share of the surface whose texel has a value above a limit."""
+    h, w = image.shape
+    rows = np.clip((points.uv[:, 1] * h).astype(int), 0, h - 1)
+    columns = np.clip((points.uv[:, 0] * w).astype(int), 0, w - 1)
+    return float(np.average(image[rows, columns] > limit, weights=points.area))
+
+
 class NormalError(NamedTuple):
     """Be the angle in degrees between mapped and source normals (mean and 95th percentile, by area), and rays that missed.
 
@@ -67,14 +75,22 @@ class NormalError(NamedTuple):
     turned: float
 
 
-def measure_normal_error(
+class NormalAngles(NamedTuple):
+    """Be, per point, the angle in degrees between mapped and source normal, the same with green turned, and if there is one."""
+
+    angle: np.ndarray
+    turned: np.ndarray
+    found: np.ndarray
+
+
+def measure_normal_angles(
     mesh: Mesh, normal: UInt16[np.ndarray, "h w 3"], points: Points, scene: RayScene, cage: float
-) -> NormalError:
+) -> NormalAngles:
     """Compare what the mapped surface says with what the source says at the same place.
 
     The place is the nearest along the low-poly normal, outwards or inwards, where the source faces the same way, no further
     than `cage` (metres). Nothing of the bake is used: the map is decoded as an engine does, with interpolated N and T not
-    normalised and B = w * cross(N, T). Points without such a place are counted and left out.
+    normalised and B = w * cross(N, T).
     """
     assert mesh.normals is not None
     assert mesh.tangents is not None
@@ -87,20 +103,23 @@ def measure_normal_error(
     n, t = at(mesh.normals), at(mesh.tangents)
     b = np.sign(t[:, 3:]) * np.cross(n, t[:, :3])
     x, y, z = np.split(read_linear(normal, points.uv).astype(np.float64) * 2.0 - 1.0, 3, axis=1)
-    outwards = _unit(n)
-    near, true = _nearest_facing(at(mesh.vertices), outwards, scene, cage)
-    facing = near <= cage
-    if not facing.any():
-        return NormalError(180.0, 180.0, 1.0, 180.0)
+    near, true = _nearest_facing(at(mesh.vertices), _unit(n), scene, cage)
     angle, turned = (
         np.degrees(np.arccos(np.clip(np.einsum("nc,nc->n", true, _unit(x * t[:, :3] + sign * y * b + z * n)), -1.0, 1.0)))
         for sign in (1.0, -1.0)
     )
-    weight = points.area[facing]
+    return NormalAngles(angle, turned, near <= cage)
+
+
+def measure_normal_error(angles: NormalAngles, points: Points) -> NormalError:
+    """Sum up angles; points without a place to compare with are counted and left out."""
+    found = angles.found
+    if not found.any():
+        return NormalError(180.0, 180.0, 1.0, 180.0)
+    weight = points.area[found]
     missed = float(1.0 - weight.sum() / points.area.sum())
-    p95 = _weighted_quantile(angle[facing], weight, 0.95)
-    mean, other = (float(np.average(values[facing], weights=weight)) for values in (angle, turned))
-    return NormalError(mean, p95, missed, other)
+    mean, other = (float(np.average(values[found], weights=weight)) for values in (angles.angle, angles.turned))
+    return NormalError(mean, _weighted_quantile(angles.angle[found], weight, 0.95), missed, other)
 
 
 def _nearest_facing(

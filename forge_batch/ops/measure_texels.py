@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt, UInt8
+from jaxtyping import Bool, Float32, UInt, UInt8
 
 from forge_batch.ops.measure_atlas import draw_charts
 from forge_batch.ops.measure_maps import Points
@@ -20,10 +20,19 @@ def stray_gutter(mesh: Mesh, image: UInt[np.ndarray, "h w c"], reach: int) -> fl
 
     Coarser mip levels mix them into the chart's rim, where black or another chart's colour shows as a line.
     """
+    gutter, stray = _gutter(mesh, image, reach)
+    return float(stray.sum() / max(gutter.sum(), 1))
+
+
+def find_strays(mesh: Mesh, image: UInt[np.ndarray, "h w c"], reach: int) -> Bool[np.ndarray, "h w"]:
+    """Mark the texels that `stray_gutter` counts."""
+    return _gutter(mesh, image, reach)[1]
+
+
+def _gutter(mesh: Mesh, image: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give the texels near a chart, and those of them that are strays."""
     taken = (draw_charts(mesh, image.shape[0]) >= 0).astype(np.uint8)
     gutter = (cv2.distanceTransform(1 - taken, cv2.DIST_L2, 5) <= reach) & (taken == 0)
-    if not gutter.any():
-        return 0.0
     most = np.iinfo(image.dtype).max
     window = np.ones((2 * reach + 5, 2 * reach + 5), np.uint8)
     inside = taken[..., None] > 0
@@ -31,8 +40,10 @@ def stray_gutter(mesh: Mesh, image: UInt[np.ndarray, "h w c"], reach: int) -> fl
     low = cv2.erode(np.where(inside, image, most).astype(image.dtype), window)
     apart = round(OTHER * most / 255)
     found = image[gutter].astype(np.int64)
-    stray = (found > high[gutter].astype(np.int64) + apart) | (found < low[gutter].astype(np.int64) - apart)
-    return float(stray.any(axis=1).mean())
+    beyond = (found > high[gutter].astype(np.int64) + apart) | (found < low[gutter].astype(np.int64) - apart)
+    stray = np.zeros_like(gutter)
+    stray[gutter] = beyond.any(axis=1)
+    return gutter, stray
 
 
 def spread_of(image: UInt[np.ndarray, "h w c"], points: Points) -> Float32[np.ndarray, " c"]:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int32
 from numba import njit
 
 from forge_batch.ops.nearest import on_triangle
-from forge_batch.ops.texel_grid import SUBTEXELS, snap
+from forge_batch.ops.texel_grid import RIM_PULL, SUBTEXELS, snap
 
 
 class Coverage(NamedTuple):
@@ -47,7 +47,8 @@ def rasterize(
         faces: Corners as indices into uv.
         size: Texels on an edge, 1 to 8192.
         conservative: Also take samples that no face covers but whose square's circumscribed circle (0.71 of its edge) reaches
-            a face; they get the nearest point of the nearest face. So a bilinear read just inside a chart's rim meets only
+            a face; they get the nearest point of the nearest face, a thousandth of the way to its middle, so that a ray
+            from there meets its own side of a hard edge. So a bilinear read just inside a chart's rim meets only
             texels with a surface of their own, and charts thinner than a texel do not vanish.
         samples: Squares along an edge of a texel, a power of two up to 16.
         rows: First row of texels and one past the last; all of them if None.
@@ -67,7 +68,7 @@ def rasterize(
     if conservative:
         _grow(flat, snapped, step, top, centre, face)
     barycentric = np.zeros((*shape, 3), np.float32)
-    _weigh(flat, top, face, barycentric)
+    _weigh(flat, top, centre, face, barycentric)
     return Coverage(face, barycentric, centre, overlap)
 
 
@@ -144,13 +145,15 @@ def _grow(flat: Any, corners: Any, step: Any, start: Any, centre: Any, face: Any
 
 @njit(cache=True)
 @no_type_check
-def _weigh(flat: Any, start: Any, face: Any, barycentric: Any) -> Any:
+def _weigh(flat: Any, start: Any, centre: Any, face: Any, barycentric: Any) -> Any:
     """Give each covered sample the weights of its face's point nearest to it."""
     height, width = face.shape
     for row in range(height):
         for column in range(width):
             if face[row, column] >= 0:
                 _, y, z = on_triangle((column + 0.5, start + row + 0.5, 0.0), flat, face[row, column])
+                if not centre[row, column]:
+                    y, z = y + RIM_PULL * (1.0 / 3.0 - y), z + RIM_PULL * (1.0 / 3.0 - z)
                 barycentric[row, column, 0] = 1.0 - y - z
                 barycentric[row, column, 1] = y
                 barycentric[row, column, 2] = z

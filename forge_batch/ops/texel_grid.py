@@ -8,6 +8,9 @@ from jaxtyping import Float, Float64, Int, Int64
 SUBTEXELS = 65536
 """Steps of the fixed-point grid in a texel; sides of 8192 texels still multiply inside 64 bits, so every test is exact."""
 
+RIM_PULL = 1e-3
+"""How far samples of the rim are pulled from the edge of their face towards its middle."""
+
 
 def snap(
     uv: Float[np.ndarray, "v 2"], faces: Int[np.ndarray, "f 3"], size: int

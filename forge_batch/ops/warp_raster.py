@@ -14,6 +14,7 @@ LANES = 64
 
 NOTHING = wp.constant(wp.int32(2147483647))
 FAR_KEY = wp.constant(wp.int64(9223372036854775807))
+RIM_PULL = wp.constant(wp.float64(1e-3))
 DISTANCE_STEPS = wp.constant(wp.float64(2147483648.0))
 
 
@@ -197,9 +198,12 @@ def weigh(
     face[i] = f
     if f >= 0:
         found = _to_face(flat, f, grid.start + row, column)
-        y = wp.float32(found[1])
-        z = wp.float32(found[2])
-        weights[i] = wp.vec3(wp.float32(wp.float64(1.0) - found[1] - found[2]), y, z)
+        y = found[1]
+        z = found[2]
+        if centre[i] == wp.uint8(0):
+            y = y + RIM_PULL * (wp.float64(1.0) / wp.float64(3.0) - y)
+            z = z + RIM_PULL * (wp.float64(1.0) / wp.float64(3.0) - z)
+        weights[i] = wp.vec3(wp.float32(wp.float64(1.0) - y - z), wp.float32(y), wp.float32(z))
 
 
 # Count the samples that lie strictly inside more than one face.

@@ -38,12 +38,12 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="bake_base_color",
     group="post_processing",
-    version=2,
+    version=3,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(BASE_COLOR_MAP, UNSEEN_MAP),
     params=Params,
-    cost=lambda _: Cost(cpu=5.0, gpu=0.4),
+    cost=lambda params: Cost(cpu=1.0 + 4.0 * params.supersampling**2, gpu=0.25 + 0.03 * params.supersampling**2),
     run=run,
 )
 """The stage of this module."""

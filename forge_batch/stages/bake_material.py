@@ -37,12 +37,12 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="bake_material",
     group="post_processing",
-    version=1,
+    version=2,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(METALLIC_MAP, ROUGHNESS_MAP),
     params=Params,
-    cost=lambda _: Cost(cpu=4.0, gpu=0.15),
+    cost=lambda params: Cost(cpu=1.0 + 3.0 * params.supersampling**2, gpu=0.1 + 0.03 * params.supersampling**2),
     run=run,
 )
 """The stage of this module."""

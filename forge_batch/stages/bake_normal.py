@@ -6,7 +6,7 @@ First of the bakes by custom only: the four share one G-buffer, made by whicheve
 
 from __future__ import annotations
 
-from forge_batch.artifacts import MESH, NORMAL_MAP, SOURCE_MESH
+from forge_batch.artifacts import MESH, NORMAL_ERROR_MAP, NORMAL_MAP, SOURCE_MESH
 from forge_batch.bake_params import BakeParams
 from forge_batch.stage import Cost, Metrics, Stage, StageContext
 
@@ -16,32 +16,41 @@ class Params(BakeParams):
 
 
 def run(context: StageContext[Params]) -> Metrics:
-    """Bake the normal map.
+    """Bake the normal map, and the map of what it does not show.
 
     Raises:
         StageError: The source is nowhere near the mesh.
         BackendUnavailable: nvdiffrast is asked for and not there.
     """
+    import numpy as np
+
     from forge_batch.ops.bake_files import describe, open_baker
+    from forge_batch.ops.baker import ERROR_STEPS
     from forge_batch.ops.image_file import write_png
 
     baker = open_baker(
         context.path(MESH), context.path(SOURCE_MESH), context.params, lambda done: context.progress(0.7 * done, "rays")
     )
     context.progress(0.7, "normals")
-    write_png(context.out(NORMAL_MAP), baker.normal_map())
-    return describe(baker)
+    normal = baker.normal_map()
+    write_png(context.out(NORMAL_MAP), normal)
+    context.progress(0.9, "errors")
+    error = baker.normal_error(normal)
+    write_png(context.out(NORMAL_ERROR_MAP), error)
+    degrees = error.ravel()[baker.texel] / ERROR_STEPS
+    p95 = float(np.percentile(degrees, 95))
+    return {**describe(baker), "error_mean": round(float(degrees.mean()), 3), "error_p95": round(p95, 1)}
 
 
 stage = Stage(
     name="bake_normal",
     group="post_processing",
-    version=1,
+    version=2,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
-    outputs=(NORMAL_MAP,),
+    outputs=(NORMAL_MAP, NORMAL_ERROR_MAP),
     params=Params,
-    cost=lambda _: Cost(cpu=6.0, gpu=0.8),
+    cost=lambda params: Cost(cpu=6.0 * params.supersampling**2, gpu=0.3 + 0.05 * params.supersampling**2),
     run=run,
 )
 """The stage of this module."""

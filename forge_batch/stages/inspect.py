@@ -23,6 +23,7 @@ from forge_batch.artifacts import (
     LODS,
     MANIFEST,
     MESH,
+    NORMAL_ERROR_MAP,
     NORMAL_MAP,
     OCCLUSION_MAP,
     ORM_MAP,
@@ -30,7 +31,7 @@ from forge_batch.artifacts import (
     SOURCE_MESH,
 )
 from forge_batch.errors import GateFailed
-from forge_batch.gates import Gate, judge
+from forge_batch.gates import Gate, headline, judge
 from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 
@@ -67,7 +68,7 @@ def _load(context: StageContext[Params]) -> Finished:
     lods, about = load_meshes(context.path(LODS)) if context.has(LODS) else ({}, {})
     maps = {
         slot.name: read_png(context.path(slot))
-        for slot in (NORMAL_MAP, BASE_COLOR_MAP, ORM_MAP, OCCLUSION_MAP)
+        for slot in (NORMAL_MAP, NORMAL_ERROR_MAP, BASE_COLOR_MAP, ORM_MAP, OCCLUSION_MAP)
         if context.has(slot)
     }
     return Finished(
@@ -93,12 +94,22 @@ def _rig_values(context: StageContext[Params], asset: Finished) -> Values:
     return measure_skeleton(asset, replace(rig, names=tuple(named.names)), asset.mesh, named.unmatched)
 
 
+def _pictured(gate: Gate, asset: Finished, context: StageContext[Params]) -> Gate:
+    """Draw what a gate that did not pass found, and name the picture."""
+    from forge_batch.ops.gate_pictures import draw_gate
+
+    if gate.result not in {"fail", "warn"}:
+        return gate
+    picture = draw_gate(gate.name, asset, headline(gate))
+    if picture is None:
+        return gate
+    name = f"failed_{gate.name}.png"
+    (context.folder / name).write_bytes(picture)
+    return replace(gate, picture=name)
+
+
 def _refuse(failed: list[Gate]) -> GateFailed:
-    found = []
-    for gate in failed:
-        limit = LIMITS[gate.name]
-        allowed = f"{'at least' if limit.least else 'at most'} {gate.limit:g} {gate.unit}".rstrip()
-        found.append(f"{gate.name} is {gate.value:g}, allowed {allowed} ({limit.meaning})")
+    found = [f"{headline(gate)} ({LIMITS[gate.name].meaning})" for gate in failed]
     advice = list(dict.fromkeys(LIMITS[gate.name].advice for gate in failed))
     count = "a quality gate" if len(failed) == 1 else f"{len(failed)} quality gates"
     return GateFailed(f"{count} failed: {'; '.join(found)}", f"{'; '.join(advice)}; or inspect.strict: false to pack it anyway")
@@ -116,6 +127,7 @@ def run(context: StageContext[Params]) -> Metrics:
     values |= _rig_values(context, asset) if context.has(RIG) else {}
     judged = [name for name in LIMITS if context.has(RIG) or name not in RIG_GATES]
     gates = [judge(name, values.get(name), context.params.limits, asset.kind) for name in judged]
+    gates = [_pictured(gate, asset, context) for gate in gates]
     text = json.dumps([gate.to_json() for gate in gates], indent=1, sort_keys=True)
     context.out(GATES).write_text(text + "\n", encoding="utf-8")
     failed = [gate for gate in gates if gate.result == "fail"]
@@ -136,6 +148,7 @@ stage = Stage(
         LODS.if_any,
         HULLS.if_any,
         NORMAL_MAP.if_any,
+        NORMAL_ERROR_MAP.if_any,
         BASE_COLOR_MAP.if_any,
         ORM_MAP.if_any,
         OCCLUSION_MAP.if_any,

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from forge_batch.asset_view import NAME, PICTURE, find_package, find_picture, find_preview, lods_folder
+from forge_batch.asset_view import NAME, PICTURE, find_package, find_picture, find_preview, stage_folder
 from forge_batch.content.webhook import LARGEST, PATH, Webhook
 from forge_batch.errors import ForgeError
 from forge_batch.header_view import header
@@ -160,7 +160,7 @@ def _small(site: Site, row: Row, entry: Standing, name: str) -> Path | None:
         return picture(home, found, 640) if found else None
     if stem.startswith("texture-"):
         package = find_package(site.content, row)
-        made = Previews(home, package, lods_folder(site.content, entry.job)) if package else None
+        made = Previews(home, package, stage_folder(site.content, entry.job, "build_lods")) if package else None
         return made.texture(stem.removeprefix("texture-")) if made else None
     view = stem.removeprefix("input-") if stem != "thumbnail" else next((v for v in ("front", *images) if v in images), "")
     if view not in images:

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
-from forge_batch.asset_view import detail, find_package, lods_folder
+from forge_batch.asset_view import detail, find_package, stage_folder
 from forge_batch.builds import builds_of, windows_of
 from forge_batch.content.open import repo_of
 from forge_batch.doctor import diagnose
@@ -18,7 +18,7 @@ from forge_batch.errors import ForgeError
 from forge_batch.explain import difference_text, explain_preset, explanation_text
 from forge_batch.header_view import header
 from forge_batch.presets import Presets
-from forge_batch.previews import Previews
+from forge_batch.previews import SOURCE, Previews
 from forge_batch.queue_view import STATES, Row, Wish, select
 from forge_batch.trial import judge
 from forge_batch.ui import asset_markup, markup, windows_markup
@@ -119,8 +119,10 @@ class Views:
         """Give the GLB to look at; None if there is none."""
         made = self._previews(name)
         try:
+            if made and level == SOURCE:
+                return made.source_model()
             return made.model(int(str(level)[-1:] or 0), str(shown)) if made else None
-        except (ForgeError, ValueError):
+        except (ForgeError, OSError, ValueError):
             return None
 
     def package(self, name: object) -> str:
@@ -129,9 +131,9 @@ class Views:
         return f"{name} {made.folder.name}" if made else f"{name}"
 
     def levels(self, name: object) -> list[str]:
-        """Name the levels of detail that can be looked at."""
+        """Name the levels of detail that can be looked at, and the mesh that all was made from."""
         made = self._previews(name)
-        return [f"LOD{level}" for level in range(made.levels())] if made else []
+        return [*(f"LOD{level}" for level in range(made.levels())), *([SOURCE] if made.source else [])] if made else []
 
     def sides(self, name: object) -> list[str]:
         """Name the views of an asset that have an input picture and a render."""
@@ -157,7 +159,10 @@ class Views:
         if row is None or entry is None:
             return None
         package = find_package(self.site.content, row)
-        return Previews(self.site.content.home, package, lods_folder(self.site.content, entry.job)) if package else None
+        if package is None:
+            return None
+        lods, source = (stage_folder(self.site.content, entry.job, stage) for stage in ("build_lods", "generate"))
+        return Previews(self.site.content.home, package, lods, source)
 
     # -- windows and history -------------------------------------------------------------------------------------------
 

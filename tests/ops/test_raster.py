@@ -59,7 +59,7 @@ def test_the_conservative_rim_takes_the_nearest_point_of_the_face() -> None:
     np.testing.assert_array_equal(np.argwhere(plain.face >= 0).max(axis=0), [6, 6])
     np.testing.assert_array_equal(grown.face >= 0, np.pad(np.ones((6, 6), bool), 2))
     np.testing.assert_array_equal(grown.centre, plain.centre)
-    np.testing.assert_allclose(grown.barycentric[2, 4] @ uv[TWO[grown.face[2, 4]]], [0.45, 0.26], atol=1e-6)
+    np.testing.assert_allclose(grown.barycentric[2, 4] @ uv[TWO[grown.face[2, 4]]], [0.45, 0.26], atol=2e-4)
     np.testing.assert_allclose(grown.barycentric[grown.face >= 0].sum(axis=1), 1, atol=1e-6)
 
 

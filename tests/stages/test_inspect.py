@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import trimesh
 import yaml
+from PIL import Image
 from pydantic import ValidationError
 
 from forge_batch.artifacts import (
@@ -22,6 +24,7 @@ from forge_batch.artifacts import (
     LODS,
     MANIFEST,
     MESH,
+    NORMAL_ERROR_MAP,
     NORMAL_MAP,
     OCCLUSION_MAP,
     ORM_MAP,
@@ -32,6 +35,7 @@ from forge_batch.errors import GateFailed
 from forge_batch.gates import judge
 from forge_batch.ops.finished import Finished, Measured, Values
 from forge_batch.ops.gate_limits import KIND_BOUNDS, LIMITS, RIG_GATES
+from forge_batch.ops.gate_pictures import PICTURES, draw_gate
 from forge_batch.ops.image_file import write_png
 from forge_batch.ops.measure_asset import GROUPS
 from forge_batch.ops.mesh import Mesh, save_arrays, save_mesh, save_meshes
@@ -85,6 +89,7 @@ class Asset:
     lods: dict[str, Mesh]
     hulls: dict[str, Mesh]
     normal: np.ndarray
+    error: np.ndarray
     base_color: np.ndarray
     orm: np.ndarray
     cutout: np.ndarray
@@ -122,6 +127,7 @@ def sound() -> Asset:
         lods=levels,
         hulls={"hull00": _hull()},
         normal=np.broadcast_to(np.array([32768, 32768, 65535], np.uint16), (TEXELS, TEXELS, 3)).copy(),
+        error=np.zeros((TEXELS, TEXELS), np.uint8),
         base_color=np.repeat(noise, 3, axis=2),
         orm=np.broadcast_to(np.array([255, 150, 0], np.uint8), (TEXELS, TEXELS, 3)).copy(),
         cutout=cutout,
@@ -129,12 +135,13 @@ def sound() -> Asset:
 
 
 def _context(asset: Asset, folder: Path, params: Params) -> StageContext[Params]:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     save_mesh(folder / MESH.filename, asset.mesh)
     save_source(folder / SOURCE_MESH.filename, asset.source)
     save_meshes(folder / LODS.filename, {**asset.lods, "lod0": asset.mesh}, {"screen_sizes": asset.screen_sizes})
     save_meshes(folder / HULLS.filename, asset.hulls)
     write_png(folder / NORMAL_MAP.filename, asset.normal)
+    write_png(folder / NORMAL_ERROR_MAP.filename, asset.error)
     write_png(folder / BASE_COLOR_MAP.filename, asset.base_color)
     write_png(folder / ORM_MAP.filename, asset.orm)
     write_png(folder / OCCLUSION_MAP.filename, np.ascontiguousarray(asset.orm[..., 0]))
@@ -361,6 +368,7 @@ DEFECTS: dict[str, tuple[Callable[[Asset], Asset], str, str]] = {
     "a pivot beside": (lambda a: _moved(a, (0.0, 0.0, -0.01)), "pivot", "fail"),
     "tilted normals": (lambda a: _tilted(a, 20.0), "normal_map_mean", "fail"),
     "some tilted normals": (lambda a: _tilted(a, 16.0), "normal_map_p95", "fail"),
+    "normals that the map cannot show": (lambda a: replace(a, error=np.full_like(a.error, 60)), "normal_map_lost", "warn"),
     "backward normals": (lambda a: _tilted(a, 120.0), "normal_map_backward", "fail"),
     "short normals": (
         lambda a: replace(a, normal=np.full_like(a.normal, 32768) + np.uint16([0, 0, 25000])),
@@ -559,3 +567,58 @@ def test_a_kind_has_bounds_of_its_own(sound: Asset, tmp_path: Path) -> None:
     assert judge("silhouette_lod1", measured, {"silhouette_lod1": 0.99}, "environment").result == "fail"
     assert asset.kind == "prop"
     assert {gate for bounds in KIND_BOUNDS.values() for gate in bounds} <= set(LIMITS)
+
+
+RED = {
+    "a hole": "watertight",
+    "a flipped face": "winding",
+    "a fin": "manifold",
+    "all faces inwards": "inverted_parts",
+    "a floater": "floaters",
+    "a shell inside": "inner_shells",
+    "overlapping charts": "uv_overlap",
+    "crowded charts": "padding",
+    "a mirrored chart": "uv_mirrored",
+    "a LOD whose charts overlap": "lod_uv_overlap",
+    "a black ground": "padding_fill",
+    "a hull beside": "collision_coverage",
+}
+
+
+def _red(png: bytes | None) -> int:
+    """Count the pixels of the colour that marks defects."""
+    assert png is not None
+    assert len(png) <= 200_000
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    return int(((pixels[..., 0] > 130) & (pixels[..., 1] < pixels[..., 0] / 2) & (pixels[..., 2] < pixels[..., 0] / 2)).sum())
+
+
+@pytest.mark.parametrize("defect", RED)
+def test_a_picture_shows_where_a_defect_is(defect: str, sound: Asset, tmp_path: Path) -> None:
+    """What marks the defect in red marks nothing in the sound asset, and the same defect gives the same bytes."""
+    gate = RED[defect]
+    clean = inspect._load(_context(sound, tmp_path / "sound", Params()))
+    spoilt = inspect._load(_context(DEFECTS[defect][0](sound), tmp_path, Params()))
+    png = draw_gate(gate, spoilt, gate)
+    assert _red(png) > 10 + 5 * _red(draw_gate(gate, clean, gate))
+    assert png == draw_gate(gate, spoilt, gate)
+
+
+def test_every_picture_can_be_drawn(sound: Asset, tmp_path: Path) -> None:
+    """Each of the table makes a small PNG of an asset that has everything, and of one that has nothing makes none or one."""
+    whole = inspect._load(_context(sound, tmp_path, Params()))
+    bare = Finished(whole.mesh, maps={"base_color_map": whole.maps["base_color_map"], "orm_map": whole.maps["orm_map"]})
+    assert set(PICTURES) <= set(LIMITS)
+    for gate in {draw: gate for gate, draw in PICTURES.items() if gate not in RED.values()}.values():
+        assert _red(draw_gate(gate, whole, gate)) >= 0
+    assert not any(draw_gate(gate, bare, gate) for gate in ("silhouette_lod0", "surface_deviation", "normal_map_mean"))
+
+
+def test_a_refused_asset_leaves_its_pictures(sound: Asset, tmp_path: Path) -> None:
+    """The gate's record names the picture beside it; gates that pass have none."""
+    with pytest.raises(GateFailed):
+        stage.run(_context(_flip_one(sound), tmp_path, Params()))
+    gates = {gate["name"]: gate["picture"] for gate in json.loads((tmp_path / GATES.filename).read_text())}
+    assert gates["winding"] == "failed_winding.png"
+    assert (tmp_path / "failed_winding.png").is_file()
+    assert gates["watertight"] == ""
