@@ -230,7 +230,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="export",
     group="export",
-    version=8,
+    version=9,
     device="cpu",
     inputs=(
         MESH,
