@@ -15,12 +15,14 @@ class Slot:
     """Name a role that one file plays between stages.
 
     `required` is a property of the side that lists it: a stage that reads `SLOT.if_any` runs without it when no stage made it,
-    and one that writes `SLOT.if_any` does so if its params ask for it.
+    and one that writes `SLOT.if_any` does so if its params ask for it. `beside` is a pattern of files that may lie beside the
+    one that fills the slot, which names them.
     """
 
     name: str
     suffix: str
     required: bool = True
+    beside: str = ""
 
     @property
     def filename(self) -> str:
@@ -64,7 +66,8 @@ ROUGHNESS_MAP = Slot("roughness_map", ".png")  # 8-bit grey, linear
 OCCLUSION_MAP = Slot("occlusion_map", ".png")  # 8-bit grey, linear; 255 is open
 ORM_MAP = Slot("orm_map", ".png")  # 8-bit RGB, linear: occlusion, roughness, metallic
 
-GATES = Slot("gates", ".json")  # list of {"name", "value", "limit", "unit", "result"}: see gates.Gate
+# list of {"name", "value", "limit", "unit", "result", "note", "picture"}: see gates.Gate; the pictures lie beside it
+GATES = Slot("gates", ".json", beside="failed_*.png")
 EngineName = Literal["ue5", "unity_hdrp", "godot4", "blender", "web"]
 """Engines that packages can be made for."""
 

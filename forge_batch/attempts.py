@@ -73,6 +73,8 @@ def next_attempt(stages: Sequence[Stage[Any]], wish: Wish, images: Mapping[str, 
         seeds: How many other seeds may be tried; they help only where something learned uses them.
     """
     attempt = Attempt(wish)
+    if not any(record.failure for record in job.records.values()):
+        return attempt  # by far the most: nothing has to be worked out
     while True:
         tasks = bind(stages, attempt, images)
         failed = {record.stage: record.failure for task in tasks if (record := job.records.get(task.key)) and record.failure}

@@ -99,11 +99,16 @@ class Builds(Listener):
             self.content.write(WINDOWS, before + json.dumps(line).encode() + b"\n")
 
 
-def thumbnail(data: bytes, edge: int) -> bytes:
-    """Shrink a picture so that neither edge is longer than that, as WebP; OSError if it cannot be read."""
+def thumbnail(data: bytes, edge: int, *, close: bool = False) -> bytes:
+    """Shrink a picture so that neither edge is longer than that, as WebP; OSError if it cannot be read.
+
+    `close` cuts off the clear margin around what is seen first.
+    """
     from PIL import Image  # noqa: PLC0415 - only where a picture is made
 
-    picture = Image.open(io.BytesIO(data))
+    picture: Image.Image = Image.open(io.BytesIO(data))
+    if close and (box := picture.convert("RGBA").getchannel("A").getbbox()):
+        picture = picture.crop(box)
     picture.thumbnail((edge, edge))
     out = io.BytesIO()
     picture.convert("RGBA").save(out, "WEBP", quality=82)

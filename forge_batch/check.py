@@ -1,37 +1,37 @@
 """Run the gates on a package or a mesh that exists, whoever made it.
 
 Every file is opened by a reader that has nothing of our writers: FBX by ufbx (an extra), GLB by trimesh (and Google's Draco),
-images by Pillow.
+skins of GLBs by pygltflib, images by Pillow.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import yaml
 
 from forge_batch.check_fbx import fbx_gates, finest
+from forge_batch.check_glb import LARGEST_EDGE, glb_maps, image_fault
+from forge_batch.check_mesh import finished_gates, mesh_gates, together
 from forge_batch.errors import BackendUnavailable, ContentError
 from forge_batch.gate_text import gate_rows, verdict
-from forge_batch.gates import Gate, Result
-from forge_batch.ops.fbx_reader import read_fbx
-from forge_batch.ops.gate_limits import LIMITS
-from forge_batch.ops.measure_atlas import measure_layout
-from forge_batch.ops.measure_shape import measure_soundness
+from forge_batch.gates import Gate, Result, judge
+from forge_batch.ops.fbx_reader import FbxContents, read_fbx
+from forge_batch.ops.finished import Finished
+from forge_batch.ops.measure_asset import measure_skeleton
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.mesh_file import KINDS, decode_mesh
-from forge_batch.packages.engines import ENGINES
-
-LARGEST = 2 << 30  # bytes that a package may unpack to
-LARGEST_EDGE = 8192  # pixels
+from forge_batch.ops.mesh_file import KINDS, decode_mesh, decode_textured
+from forge_batch.packages.engines import ENGINES, Engine
+from forge_batch.packages.mannequin import mannequin_names
+from forge_batch.packages.opened import open_files, read_zip
+from forge_batch.packages.opened_parts import open_parts
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def check(path: Path) -> Verdict:
     if kind == "fbx":
         return Verdict(str(path), tuple(_fbx(data, path.name)))
     if kind in KINDS:
-        return Verdict(str(path), tuple(_mesh_gates(decode_mesh(data, kind, path.name), None)))
+        return Verdict(str(path), tuple(mesh_gates(*decode_textured(data, kind, path.name))))
     if not zipfile.is_zipfile(path):
         known = ", .".join(("fbx", *KINDS))
         raise ContentError(f"{path} is neither a package nor a mesh", f"give export_<Asset>_UE5.zip, or .{known}")
@@ -80,100 +80,79 @@ def _fbx(data: bytes, name: str) -> Iterator[Gate]:
     """Measure an FBX that stands alone."""
     fbx = read_fbx(data, name)
     if mesh := finest(fbx):
-        yield from _mesh_gates(mesh, None)
+        yield from mesh_gates(mesh, {})
     yield from fbx_gates(fbx)
 
 
 def _package_gates(path: Path) -> Iterator[Gate]:
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-            raise ContentError(f"{path} unpacks to more than 2 GiB", "this is no package")
-        try:
-            report = json.loads(archive.read("report.json"))
-            listed: dict[str, dict[str, Any]] = report["files"]
-            engine = ENGINES[report["engine"]]
-        except (KeyError, ValueError, TypeError) as error:
-            raise ContentError(f"{path} has no readable report.json", "it was not made by forge-batch") from error
-        names = set(archive.namelist())
-        changed = [name for name, facts in listed.items() if name not in names or _sha256(archive, name) != facts["sha256"]]
-        note = f"missing or changed: {', '.join(changed)}" if changed else "every file is as it was packed"
-        yield Gate("files", len(changed), 0, "files", "fail" if changed else "pass", note)
-        yield _images(archive, sorted(name for name in names if name.endswith(".png")))
-        models = sorted(name for name in names if name.endswith(".glb"))
-        if models:
-            mesh = decode_mesh(archive.read(models[0]), "glb", models[0])
-            # Unreal's GLB is turned, so that its (x, z, y) is Unreal's; the others stand in house space
-            axes = (0, 2, 1) if engine.name == "ue5" else engine.axes
-            yield from _mesh_gates(mesh, report["texture_size"])
-            yield from _agreement([mesh], np.ptp(mesh.vertices, axis=0)[list(axes)], report, models[0])
-        for name in sorted(name for name in names if name.endswith(".fbx")):
-            yield from _packed_fbx(archive.read(name), name, report, measured=bool(models))
-        yield from (Gate.from_json(gate) for gate in report["gates"] if gate["name"] not in MEASURED)
-
-
-def _packed_fbx(data: bytes, name: str, report: dict[str, Any], measured: bool) -> Iterator[Gate]:
-    """Measure an FBX of a package; its finest level too, unless a GLB stood for it."""
+    files = read_zip(path)
     try:
-        fbx = read_fbx(data, name)
-    except BackendUnavailable as error:
-        yield Gate("fbx", None, None, "", "not_tested", f"{name}: {error.hint} to have it read")
-        return
+        report = json.loads(files["report.json"])
+        listed: dict[str, dict[str, Any]] = report["files"]
+        engine = ENGINES[report["engine"]]
+    except (KeyError, ValueError, TypeError) as error:
+        raise ContentError(f"{path} has no readable report.json", "it was not made by forge-batch") from error
+    changed = [name for name, facts in listed.items() if name not in files or _sha256(files[name]) != facts["sha256"]]
+    note = f"missing or changed: {', '.join(changed)}" if changed else "every file is as it was packed"
+    yield Gate("files", len(changed), 0, "files", "fail" if changed else "pass", note)
+    yield _images(files)
+    for name in sorted(name for name in files if name.endswith(".glb")):
+        mesh = decode_mesh(files[name], "glb", name)
+        # Unreal's GLB is turned, so that its (x, z, y) is Unreal's; the others stand in house space
+        axes = (0, 2, 1) if engine.name == "ue5" else engine.axes
+        yield from _agreement([mesh], np.ptp(mesh.vertices, axis=0)[list(axes)], report, name)
+        yield glb_maps(files[name], name, int(report["texture_size"]))
+    read: dict[str, FbxContents] = {}
+    for name in sorted(name for name in files if name.endswith(".fbx")):
+        try:
+            read[name] = read_fbx(files[name], name)
+        except BackendUnavailable as error:
+            yield Gate("fbx", None, None, "", "not_tested", f"{name}: {error.hint} to have it read")
+            continue
+        yield from _packed_fbx(read[name], name, engine, report)
+    yield from _measured(files, str(path), read, report)
+
+
+def _packed_fbx(fbx: FbxContents, name: str, engine: Engine, report: dict[str, Any]) -> Iterator[Gate]:
+    """Hold an FBX of a package to what the report says, and to what only an FBX has."""
     if mesh := finest(fbx):
-        if not measured:
-            yield from _mesh_gates(mesh, report["texture_size"])
-        sides = np.ptp(mesh.vertices, axis=0)  # its axes are the engine's, but for signs
+        order = engine.axes if fbx.up == "POSITIVE_Y" else (0, 1, 2)  # with Z up its axes are Unreal's, but for signs
+        sides = np.ptp(mesh.vertices, axis=0)[list(order)]
         yield from _agreement([part.mesh for part in fbx.levels], sides, report, name)
     yield from fbx_gates(fbx)
 
 
-def _images(archive: zipfile.ZipFile, names: list[str]) -> Gate:
-    """Open every image with Pillow and look at its edges."""
-    wrong = []
-    for name in names:
-        try:
-            with Image.open(io.BytesIO(archive.read(name))) as image:
-                image.load()
-                if any(edge & (edge - 1) or edge > LARGEST_EDGE for edge in image.size):
-                    wrong.append(f"{name} is {image.width} x {image.height}")
-        except (OSError, ValueError, SyntaxError) as error:
-            wrong.append(f"{name} cannot be read ({type(error).__name__})")
-    note = ", ".join(wrong) if wrong else f"{len(names)} images, edges a power of two up to {LARGEST_EDGE}"
+def _images(files: Mapping[str, bytes]) -> Gate:
+    """Open every image that is a file of its own with Pillow and look at its edges."""
+    images = {name: data for name, data in sorted(files.items()) if name.endswith(".png")}
+    wrong = [f"{name} {fault}" for name, data in images.items() if (fault := image_fault(data))]
+    note = ", ".join(wrong) if wrong else f"{len(images)} images, edges a power of two up to {LARGEST_EDGE}"
     return Gate("images", len(wrong), 0, "images", "fail" if wrong else "pass", note)
 
 
-MEASURED = (
-    "watertight",
-    "manifold",
-    "winding",
-    "inverted_parts",
-    "degenerate_faces",
-    "floaters",
-    "inner_shells",
-    "uv_overlap",
-    "degenerate_uv",
-    "atlas_use",
-)
-"""Gates measured anew here; the others need the source, so the package's own report speaks for them."""
-
-
-def _mesh_gates(mesh: Mesh, texture_size: int | None) -> Iterator[Gate]:
-    sound = measure_soundness(mesh)
-    values: dict[str, float] = {
-        "watertight": sound.open_edges,
-        "manifold": sound.crowded_edges,
-        "winding": sound.conflicting_edges,
-        "inverted_parts": sound.inverted_parts,
-        "degenerate_faces": sound.slivers,
-        "floaters": sound.floaters,
-        "inner_shells": 100.0 * sound.inner_share,
-    }
-    if mesh.uv is not None:
-        layout = measure_layout(mesh, texture_size or 2048, 0.0)
-        values |= {"uv_overlap": layout.overlap, "degenerate_uv": layout.empty_faces, "atlas_use": 100.0 * layout.use}
-    for name, value in values.items():
-        limit = LIMITS[name]
-        bound = limit.bound if limit.bound is not None else 0
-        yield Gate(name, value, bound, limit.unit, "pass" if limit.holds(value, bound) else limit.breach, limit.meaning)
+def _measured(files: Mapping[str, bytes], path: str, read: Mapping[str, FbxContents], report: dict[str, Any]) -> Iterator[Gate]:
+    """Measure anew what can be measured without the source; for the rest the package's own report speaks."""
+    known = [Gate.from_json(gate) for gate in report["gates"]]
+    try:
+        opened = open_files(files, path)
+    except BackendUnavailable:  # said above, file by file
+        yield from known
+        return
+    parts = open_parts(files, read)
+    slots = {"base_color_map": opened.maps.base_color, "normal_map": opened.maps.normal, "orm_map": opened.maps.orm}
+    maps = {slot: image for slot, image in slots.items() if image is not None}
+    if opened.maps.orm is not None:
+        maps["occlusion_map"] = np.ascontiguousarray(opened.maps.orm[..., 0])
+    sizes, wish = report.get("screen_sizes", []), yaml.safe_load(opened.manifest)
+    asset = Finished(opened.mesh, None, parts.lods, sizes, parts.hulls, maps, {}, wish)
+    limits = asset.wish("inspect", "limits", {})
+    skins = []
+    for file, (mesh, rig) in parts.skinned.items():
+        unmatched = mannequin_names(rig.names).unmatched
+        for name, value in measure_skeleton(asset, rig, mesh, unmatched).items():
+            noted = replace(value, note=f"{file}; {value.note}" if value.note else file)
+            skins.append(judge(name, noted, limits, asset.kind))
+    yield from together([*finished_gates(asset), *skins], known)
 
 
 def _agreement(levels: list[Mesh], sides: np.ndarray, report: dict[str, Any], name: str) -> Iterator[Gate]:
@@ -185,5 +164,5 @@ def _agreement(levels: list[Mesh], sides: np.ndarray, report: dict[str, Any], na
     yield Gate("size", round(off, 4), 1.0, "%", "pass" if off <= 1.0 else "fail", f"extents of {name} against the report")
 
 
-def _sha256(archive: zipfile.ZipFile, name: str) -> str:
-    return hashlib.sha256(archive.read(name)).hexdigest()
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -27,8 +27,26 @@ from forge_batch.project import Project, load_project
 DEPLOYED = (90, 120)
 """Architectures that compiled extensions are built for: the H200 and the RTX PRO 6000 of ZeroGPU."""
 
-EXTENSIONS = ("flash_attn", "xformers", "flex_gemm", "cumesh", "o_voxel", "nvdiffrast", "spconv")
-LIBRARIES = ("torch", "diffusers", "transformers", "huggingface_hub", "warp")
+_SOURCE = "TORCH_CUDA_ARCH_LIST='9.0;12.0' pip install --no-build-isolation --force-reinstall --no-deps"
+EXTENSIONS = {
+    "flex_gemm": "sh vendor/build_wheels.sh flex_gemm",
+    "cumesh": "sh vendor/build_wheels.sh cumesh",
+    "o_voxel": "sh vendor/build_wheels.sh o_voxel",
+    "flash_attn": "sh vendor/build_wheels.sh flash_attn",
+    "xformers": f"{_SOURCE} --no-binary xformers xformers",
+    "nvdiffrast": f"{_SOURCE} git+https://github.com/NVlabs/nvdiffrast@v0.4.0",
+}
+"""Compiled packages, and what builds each for the architectures that it lacks."""
+
+LIBRARIES = {
+    **dict.fromkeys(("torch", "diffusers", "transformers", "huggingface_hub"), "pip install 'forge-batch[learned]'"),
+    "warp": "pip install 'forge-batch[gpu]'",
+}
+"""Libraries that an option needs, and what brings each."""
+
+DRIVERS = {13: 580, 12: 525}
+"""Oldest driver by the major release of CUDA, as NVIDIA's table of compatible drivers says."""
+
 WIDTH = 118
 ROOM_GB = 5.0
 """Free disk below which a batch is likely to stop for want of it."""
@@ -51,7 +69,9 @@ class Check:
     command: str = ""
 
 
-def diagnose(content: Path, *, online: bool, machine: Machine | None = None, root: Path = VENDOR) -> list[Check]:
+def diagnose(
+    content: Path, *, online: bool, machine: Machine | None = None, root: Path = VENDOR, endpoint: str | None = None
+) -> list[Check]:
     """Check the machine for the content folder given.
 
     Args:
@@ -59,6 +79,7 @@ def diagnose(content: Path, *, online: bool, machine: Machine | None = None, roo
         online: Whether to ask the hub who we are and what we may read.
         machine: What there is; looked for if left out.
         root: The vendor folder.
+        endpoint: Address of the hub; None for HF_ENDPOINT or the official one.
     """
     found = machine or this_machine()
     return [
@@ -68,7 +89,7 @@ def diagnose(content: Path, *, online: bool, machine: Machine | None = None, roo
         *_extensions(found),
         _disk("content folder", content),
         _disk("vendor folder", root),
-        *_access(root, online=online),
+        *_access(root, endpoint, online=online),
         *_backends(content, found, root),
     ]
 
@@ -102,11 +123,12 @@ def _gpus(machine: Machine) -> list[Check]:
 
 def _libraries(machine: Machine) -> list[Check]:
     checks = []
-    for name in LIBRARIES:
+    for name, command in LIBRARIES.items():
         if machine.has_module(name):
             checks.append(Check(name, "works", _version(name)))
         else:
-            checks.append(Check(name, "missing", "not installed; only learned backends need it"))
+            used = "the GPU bakes need it" if name == "warp" else "only learned backends need it"
+            checks.append(Check(name, "missing", f"not installed; {used}", command))
     if machine.has_module("torch"):
         checks.append(_cuda(machine))
     return checks
@@ -123,32 +145,45 @@ def _cuda(machine: Machine) -> Check:
         return Check("cuda", state, "this torch was built without CUDA", command)
     library = folder / "lib" / "libtorch_cuda.so"
     found = read_architectures(library) if library.is_file() else Architectures()
-    lost = [gpu for gpu in machine.gpus if not found.runs_on(gpu.capability)]
-    note = f"; not for {lost[0].name} (sm_{lost[0].capability})" if lost else ""
-    return Check("cuda", "broken" if lost else "works", f"torch was built with CUDA {built[1]} for {found}{note}")
+    text = f"torch was built with CUDA {built[1]} for {found}"
+    for gpu in machine.gpus:
+        oldest, driver = DRIVERS.get(int(built[1].split(".")[0]), 0), int(gpu.driver.split(".")[0] or 0)
+        if driver < oldest:
+            return Check(
+                "cuda",
+                "broken",
+                f"{text}; the driver {gpu.driver} is too old for it",
+                f"apt-get install nvidia-driver-{oldest}",
+            )
+        if not found.runs_on(gpu.capability):
+            command = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130"
+            return Check("cuda", "broken", f"{text}; not for {gpu.name} (sm_{gpu.capability})", command)
+    return Check("cuda", "works", text)
 
 
 def _extensions(machine: Machine) -> list[Check]:
     checks = []
-    for name in EXTENSIONS:
+    for name, command in EXTENSIONS.items():
         if not machine.has_module(name):
+            if command.startswith("sh "):
+                checks.append(Check(f"{name} wheel", "missing", "not installed; trellis2 needs it", command))
             continue
         found = _built_for(name)
         if not found.code and not found.ptx:
+            checks.append(Check(f"{name} wheel", "missing", f"{_version(name)}, holds no GPU code", command))
             continue
         wanted = sorted({*DEPLOYED, *(gpu.capability for gpu in machine.gpus)})
         lost = [f"sm_{one}" for one in wanted if not found.runs_on(one)]
         here = [gpu for gpu in machine.gpus if not found.runs_on(gpu.capability)]
         text = f"{_version(name)}, built for {found}" + (f"; not for {', '.join(lost)}" if lost else "")
-        state = "broken" if here else "works"
-        checks.append(Check(f"{name} wheel", state, text, f"sh vendor/build_wheels.sh {name}" if lost else ""))
+        checks.append(Check(f"{name} wheel", "broken" if here else "works", text, command if lost else ""))
     return checks
 
 
 def _built_for(module: str) -> Architectures:
     """Join the architectures of all shared libraries of a package and of the compiled modules beside it."""
     folder = _folder(module)
-    libraries = [*folder.rglob("*.so"), *folder.parent.glob(f"{module}*.so")]
+    libraries = [*folder.rglob("*.so"), *folder.parent.glob(f"*{module}*.so")]
     found = [read_architectures(path) for path in libraries]
     return Architectures(frozenset().union(*(one.code for one in found)), frozenset().union(*(one.ptx for one in found)))
 
@@ -168,25 +203,21 @@ def _disk(what: str, folder: Path) -> Check:
     return Check(f"disk, {what}", state, f"{free:.0f} GB free at {place}", "" if state == "works" else f"make room at {place}")
 
 
-def _access(root: Path, *, online: bool) -> list[Check]:
+def _access(root: Path, endpoint: str | None, *, online: bool) -> list[Check]:
+    """Ask the hub who we are, and whether each model can be read at its pinned revision."""
     if not online:
         return [Check("hub account", "missing", "not asked (--offline)")]
-    account = hub_account()
-    gated = [source for one in load_pins(root).values() for source in one.weights if source.gated]
+    account = hub_account(endpoint)
     checks = [Check("hub account", "works" if account.name else "missing", account.found, account.command)]
-    if account.name:
-        for source in gated:
-            fault = readable(source)
-            checks.append(
-                Check(
-                    f"access to {source.repo}", "missing" if fault else "works", fault or "granted", _visit(source.page, fault)
-                )
-            )
-    return checks
-
-
-def _visit(page: str, fault: str) -> str:
-    return f"accept the licence at {page}" if fault else ""
+    if not account.answers:
+        return checks
+    sources = {source.repo: source for one in load_pins(root).values() for source in one.weights}
+    faults = {repo: readable(source, endpoint) for repo, source in sources.items()}
+    for repo, fault in faults.items():
+        if fault or sources[repo].gated:
+            checks.append(Check(f"access to {repo}", "missing" if fault else "works", *(fault or ("granted", ""))))
+    good = [repo for repo, fault in faults.items() if not fault]
+    return [*checks, Check("models", "works" if good else "missing", f"{len(good)} of {len(faults)} can be read as pinned")]
 
 
 def _backends(content: Path, machine: Machine, root: Path) -> list[Check]:

@@ -236,7 +236,10 @@ class Estimator:
 
     def cpu(self, task: Task) -> Seconds:
         """Give the seconds on this machine's CPU; nothing for a task that needs a GPU to run at all."""
-        return self._predict(_kind(task.stage.name, task.method, task.cost, "cpu"))
+        asked = task.stage.name, task.method, -task.cost.cpu
+        if asked not in self._answers:
+            self._answers[asked] = self._predict(_kind(task.stage.name, task.method, task.cost, "cpu"))
+        return self._answers[asked]
 
     def gpu(self, task: Task) -> Seconds:
         """Give the seconds on the GPU with its model loaded; nothing for a task that needs no GPU."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ import yaml
 
 from forge_batch.errors import ContentError, ManifestError
 from forge_batch.field_errors import nearest
+from forge_batch.jobs import Job
 from forge_batch.manifest import load_manifests, parse_manifest
 from forge_batch.manifest_model import ManifestDumper
+from forge_batch.packages.names import REJECTED, packages_in
 from forge_batch.plain_text import table
 from forge_batch.presets import Presets
 from forge_batch.stage import GROUPS, group_title
@@ -94,6 +97,27 @@ def explain_preset(name: str, content: Path | None = None) -> Explanation:
         values["place"] = {**values["place"], "height_cm": None}
         origins[_HEIGHT] = TO_BE_WRITTEN
     return Explanation(name, "preset", values, origins)
+
+
+def last_run(home: Path, asset: str) -> list[str]:
+    """Say how the last run of an asset failed and which package of it is kept, a line each; nothing where it did not fail.
+
+    Args:
+        home: The folder that holds what the runner owns.
+        asset: Its name.
+    """
+    try:
+        job = Job.from_json(json.loads((home / "state" / "jobs" / f"{asset}.json").read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    kept = [f"kept as exports/{asset}/{name}" for name in _rejected(job)]
+    return [f"failed: {' '.join(str(job.failure).split())}", *kept] if job.failure else []
+
+
+def _rejected(job: Job) -> list[str]:
+    """Name the packages that lie in exports/ as rejected."""
+    record = job.records.get(job.rejected)
+    return list(packages_in(job.asset, record, REJECTED)) if record else []
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -87,6 +87,8 @@ def header(queue: Queue, found: Sequence[Row], now: datetime) -> Header:
     elif queue.control.paused:
         alive = "paused"
     doing = _sentence(queue, found, alive, now, age)
+    if queue.loaded and queue.error:
+        doing = f"{doing} What is below may be old: {queue.error}"
     return Header(alive, doing, age, live.seen, live.processed, bar(queue, now), counts(found))
 
 
@@ -94,7 +96,8 @@ def _sentence(queue: Queue, found: Sequence[Row], alive: str, now: datetime, age
     number = counts(found)
     rest = number["queued"] + number["waiting"]
     if not queue.loaded:
-        return queue.error or "The folder is being read."
+        then = f"; below is how it stood at {queue.as_of.astimezone():%H:%M on %d %b}" if queue.as_of else ""
+        return queue.error or f"The folder is being read{then}."
     if alive == "dead":
         quiet = duration(age or 0.0)
         return f"The runner died: no sign of life for {quiet}. What is finished is kept; start it again to go on."

@@ -101,6 +101,7 @@ class Job:
         asset: Name of the asset.
         records: Outcomes by task key.
         published: Key of the export task whose package lies in exports/, empty if none does.
+        rejected: Key of the task whose package lies there as rejected, empty if none does.
         failure: Why the last run ended without a package, or None.
         problems: What `validate` said of the manifest and its images when it was last taken in.
         since: When a runner first saw that there is something to do, ISO 8601; empty once the package is published. What
@@ -113,6 +114,7 @@ class Job:
     failure: Failure | None = None
     problems: tuple[Problem, ...] = ()
     since: str = ""
+    rejected: str = ""
 
     def with_record(self, record: TaskRecord) -> Job:
         """Add one outcome; a later outcome of the same key replaces the earlier."""
@@ -123,6 +125,11 @@ class Job:
         """Tell whether the task with this key ended well."""
         record = self.records.get(key)
         return record is not None and record.state == "done"
+
+    def refused(self, key: str) -> bool:
+        """Tell whether the task with this key refused the asset at a quality gate, and left what it measured."""
+        record = self.records.get(key)
+        return record is not None and record.failure is not None and record.failure.code == "gate" and bool(record.outputs)
 
     def lasting_failure(self, key: str) -> Failure | None:
         """Give the failure that the task with this key would only meet again."""
@@ -138,6 +145,7 @@ class Job:
         return {
             "asset": self.asset,
             "published": self.published,
+            "rejected": self.rejected,
             "failure": asdict(self.failure) if self.failure else None,
             "problems": [asdict(problem) for problem in self.problems],
             "since": self.since,
@@ -155,4 +163,5 @@ class Job:
             Failure(**failure) if failure else None,
             tuple(Problem(**problem) for problem in document.get("problems", ())),
             document.get("since", ""),
+            document.get("rejected", ""),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -83,7 +83,7 @@ class Plan:
     Attributes:
         tasks: Every task of the asset, in order.
         pending: Those that must run, in order: the ones without an outcome, and the ones whose outputs they need but are gone.
-        blocked: A failure that running again would only repeat; then nothing is pending.
+        blocked: A failure that running again would only repeat; then nothing is pending but, after a failed gate, `rejected`.
         images: Files of the image set by view name.
         manifest_key: Hash of all in the manifest that decides what is made.
         note: How this attempt differs from what was asked for; empty if it does not.
@@ -103,8 +103,13 @@ class Plan:
         return self.tasks[-1]
 
     @cached_property
+    def rejected(self) -> Task:
+        """The task that packs what a gate refused, for its owner to decide about: the last one, under a key of its own."""
+        return replace(self.last, key=digest(["rejected", self.last.key]))
+
+    @cached_property
     def keys(self) -> frozenset[str]:
-        return frozenset(task.key for task in self.tasks)
+        return frozenset(task.key for task in (*self.tasks, self.rejected))
 
     @cached_property
     def gpu_runs(self) -> list[list[Task]]:
@@ -206,19 +211,38 @@ def replan(known: Plan, job: Job, present: Collection[str], retry: bool = False)
     """Work out what remains now that more has happened; as `plan` does, where manifest and images are the same as before."""
     failures = [failure for task in known.tasks if (failure := job.lasting_failure(task.key))]
     blocked = failures[0] if failures and not retry else None
-    pending = () if blocked else _pending(known.tasks, job, present)
+    pending = _pending_rejected(known, job, present) if blocked else _pending(known.tasks, job.done, present, job.published)
     return replace(known, pending=pending, blocked=blocked)
 
 
-def _pending(tasks: tuple[Task, ...], job: Job, present: Collection[str]) -> tuple[Task, ...]:
-    """Walk from the package backwards: a task runs if it has no outcome, or if its outputs are needed and gone.
+def _pending(
+    tasks: tuple[Task, ...], finished: Callable[[str], bool], present: Collection[str], published: str
+) -> tuple[Task, ...]:
+    """Walk from the package backwards: a task runs if it is not finished, or if its outputs are needed and gone.
 
     Outputs are needed by the tasks that run, and by the publication of a package that is not published yet.
     """
-    wanted = set() if job.published == tasks[-1].key else {tasks[-1].key}
+    wanted = set() if published == tasks[-1].key else {tasks[-1].key}
     running: list[Task] = []
     for task in reversed(tasks):
-        if not job.done(task.key) or (task.key in wanted and task.key not in present):
+        if not finished(task.key) or (task.key in wanted and task.key not in present):
             running.append(task)
             wanted.update(task.inputs.values())
     return tuple(reversed(running))
+
+
+def _pending_rejected(known: Plan, job: Job, present: Collection[str]) -> tuple[Task, ...]:
+    """List what is left to do for the package of an asset that a gate refused; nothing if there can be none.
+
+    There can be one if everything else of it is made. Where what the gate measured is gone, that is measured again first, and
+    the package comes with the next plan.
+    """
+
+    def finished(key: str) -> bool:
+        return job.done(key) or job.refused(key)
+
+    if not all(finished(task.key) for task in known.tasks[:-1]) or job.lasting_failure(known.rejected.key):
+        return ()
+    pending = _pending((*known.tasks[:-1], known.rejected), finished, present, job.rejected)
+    again = [number for number, task in enumerate(pending) if job.refused(task.key)]
+    return pending[: again[0] + 1] if again else pending

@@ -98,6 +98,7 @@ def _asset_json(asset: AssetPrice) -> dict[str, Any]:
         "late": asset.late,
         "too_large_seconds": asset.too_large or None,
         "blocked": {"code": plan.blocked.code, "message": plan.blocked.message} if plan.blocked else None,
+        "packs_rejected": plan.blocked is not None and bool(plan.pending),
         "stages": stages,
     }
 
@@ -149,6 +150,8 @@ def _row(asset: AssetPrice, price: Price) -> list[str]:
     plan, turn = asset.plan, asset.turn
     names = [task.stage.name for task in plan.pending]
     what = plan.blocked.message if plan.blocked else ", ".join(names) or "up to date"
+    if plan.blocked and names:
+        what = f"{' and '.join(names)} again, as rejected: {what}"
     if len(names) == len(plan.tasks):
         what = "all"
     day = _day(turn.day if turn else price.now.date(), price.now.date()) if names else "-"
@@ -241,7 +244,10 @@ def status_text(report: Report) -> str:
     """Say how every asset stands."""
     if not report.assets:
         return "no asset yet: put a manifest into manifests/"
-    rows = [[one.asset, one.state, one.package or "-", str(one.failure or "").replace("\n", " / ")] for one in report.assets]
+    rows = [
+        [one.asset, one.state, one.package or one.rejected or "-", str(one.failure or "").replace("\n", " / ")]
+        for one in report.assets
+    ]
     return table(["asset", "state", "package", "why"], rows)
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forge_batch.artifacts import LODS
+from forge_batch.artifacts import LODS, MESH
 from forge_batch.builds import thumbnail
 from forge_batch.content.local import replace_file
 from forge_batch.errors import ContentError, ForgeError
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
 FOLDER = "work/page"
 SHOWN = ("all maps", "base colour", "normal map", "ORM", "no maps")
 """What a model may be looked at with."""
+SOURCE = "Source"
+"""What the generator's own mesh is called among the levels of detail."""
+SOURCE_FACES = 60_000
+"""Triangles of it that are shown."""
 TEXTURES = ("base_color", "normal", "orm")
 LARGEST = 1024
 """Texels of the edge of a texture that is shown."""
 KEPT = 60
 """Packages whose pictures are kept."""
 EDGE = 640
-_turn, _small = threading.Lock(), threading.Lock()
+_turn, _small = threading.RLock(), threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,14 @@ class Previews:
     Args:
         home: Where the runner's files lie.
         package: The package.
-        lods: Folder of the task that made the levels of detail; the package's own model serves where it is gone.
+        lods: Folder of the task that made the levels of detail; where it is gone they are read from the package.
+        source: Folder of the task that generated the mesh, if it is still there.
     """
 
     home: Path
     package: Path
     lods: Path | None = None
+    source: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -57,13 +64,20 @@ class Previews:
         return self.home / FOLDER / hashlib.sha256(mark.encode()).hexdigest()[:16]
 
     def levels(self) -> int:
-        """Count the levels of detail that can be shown."""
-        return len(self._levels()) if self.lods and (self.lods / LODS.filename).is_file() else 1
+        """Count the levels of detail that can be shown: one where the package cannot be read further on this machine."""
+        try:
+            return len(self._levels())
+        except ForgeError:
+            return 1
 
     def model(self, level: int, shown: str) -> Path:
         """Give a GLB of one level with some of its maps. Raises what open_package raises."""
         level, shown = min(max(0, level), self.levels() - 1), shown if shown in SHOWN else SHOWN[0]
         return self._made(f"lod{level}-{SHOWN.index(shown)}.glb", lambda: self._glb(level, shown))
+
+    def source_model(self) -> Path:
+        """Give a GLB of the generator's mesh as it came, coarse enough to look at. Raises OSError if it is not there."""
+        return self._made("source.glb", self._source_glb)
 
     def texture(self, name: str) -> Path | None:
         """Give a picture of one texture; None if the package has none of that kind."""
@@ -114,10 +128,28 @@ class Previews:
         return open_package(self.package)
 
     def _levels(self) -> list[Mesh]:
-        from forge_batch.ops.mesh import load_meshes  # noqa: PLC0415 - heavy
+        from forge_batch.ops.mesh import load_meshes, save_meshes  # noqa: PLC0415 - heavy
+        from forge_batch.packages.opened import package_levels  # noqa: PLC0415 - heavy
 
-        meshes, _ = load_meshes((self.lods or Path()) / LODS.filename)
+        def make() -> bytes:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / LODS.filename
+                save_meshes(path, {f"lod{n}": mesh for n, mesh in enumerate(package_levels(self.package))})
+                return path.read_bytes()
+
+        path = (self.lods or Path()) / LODS.filename
+        meshes, _ = load_meshes(path if self.lods and path.is_file() else self._made(LODS.filename, make))
         return [meshes[name] for name in sorted(meshes)]
+
+    def _source_glb(self) -> bytes:
+        import trimesh  # noqa: PLC0415 - heavy
+
+        from forge_batch.ops.cluster import preview_mesh  # noqa: PLC0415 - heavy
+        from forge_batch.ops.mesh import load_mesh  # noqa: PLC0415 - heavy
+
+        coarse = preview_mesh(load_mesh((self.source or Path()) / MESH.filename), SOURCE_FACES)
+        solid = trimesh.Trimesh(coarse.vertices, coarse.faces, process=False)
+        return bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene([solid]), include_normals=True))
 
     def _glb(self, level: int, shown: str) -> bytes:
         from forge_batch.ops.glb import encode_glb  # noqa: PLC0415 - heavy
@@ -137,15 +169,19 @@ class Previews:
         return encode_glb(opened.asset, mesh, pngs, opened.asset)
 
 
-def picture(home: Path, source: Path, edge: int) -> Path:
-    """Give a small copy of a picture as WebP, made once. Raises OSError if it cannot be read."""
+def picture(home: Path, source: Path, edge: int, *, close: bool = False) -> Path:
+    """Give a small copy of a picture as WebP, made once; `close`: without the clear margin around what is seen.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     status = source.stat()
-    mark = f"{source} {status.st_size} {status.st_mtime_ns} {edge}"
+    mark = f"{source} {status.st_size} {status.st_mtime_ns} {edge} {close}"
     path = home / FOLDER / "small" / f"{hashlib.sha256(mark.encode()).hexdigest()[:24]}.webp"
     with _small:  # several viewers ask for the same picture at once
         if not path.is_file():
             try:
-                replace_file(path, thumbnail(source.read_bytes(), edge))
+                replace_file(path, thumbnail(source.read_bytes(), edge, close=close))
             except (ForgeError, ValueError, SyntaxError) as error:
                 raise OSError(f"{source.name} cannot be shown ({error})") from error
     return path

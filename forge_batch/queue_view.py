@@ -90,9 +90,9 @@ def facts_of(entry: Standing, estimator: Estimator, made: float, packages: Seque
         tuple(task.stage.name for task in plan.tasks),
         len(finished),
         plan.pending[0].stage.name if plan.pending else "",
-        sum(costs[key] for key in pending),
+        sum(estimator.of(task).p50 for task in plan.pending),
         sum(costs.values()),
-        sum(costs[task.key] for task in plan.pending if task.device == "gpu"),
+        sum(estimator.of(task).p50 for task in plan.pending if task.device == "gpu"),
         sum(record.seconds for record in records),
         sum(record.gpu_seconds for record in records),
         sum(record.teaches for record in job.records.values()) + bool(records),
@@ -142,7 +142,8 @@ class Queue:
         turns: When an asset's GPU work has its turn, where that is not today, by asset: a day.
         planned: The GPU windows to come, where an allowance is counted.
         folder: What people call the content folder.
-        loaded: Whether the folder has been read at all.
+        loaded: Whether the folder has been read since the page began.
+        as_of: When the facts were true, where it has not; None if there are none yet.
     """
 
     facts: Mapping[str, Facts] = field(default_factory=dict)
@@ -157,6 +158,7 @@ class Queue:
     folder: str = ""
     error: str = ""
     loaded: bool = False
+    as_of: datetime | None = None
     planned: tuple[Planned, ...] = ()
 
 
@@ -180,7 +182,7 @@ def _row(facts: Facts, queue: Queue, held: bool, dead: bool) -> Row:
         share = (facts.done + doing.fraction) / max(1, len(facts.stages))
         return Row(facts, "working", doing.stage, NUMBER.get(doing.stage, 0), min(1.0, share), doing.note)
     share = facts.done / max(1, len(facts.stages))
-    stage = facts.next_stage
+    stage = facts.next_stage or next(iter(facts.stages[facts.done :]), "")  # what is blocked has no next one: where it stopped
     row = Row(facts, "queued", stage, NUMBER.get(stage, 0), share)
     if facts.made:
         row = replace(row, state="done", fraction=1.0, number=len(STAGES), stage="export")

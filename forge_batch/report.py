@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,13 +12,15 @@ from typing import Any, Literal
 from forge_batch.artifacts import GATES, PREVIEW
 from forge_batch.content.contract import ContentRepo
 from forge_batch.errors import Problem
-from forge_batch.gate_text import HEAD, gate_rows, verdict
+from forge_batch.gate_text import HEAD, add_pictures, gate_rows, read_pictures, verdict
 from forge_batch.gates import Gate
 from forge_batch.jobs import Failure, Job
 from forge_batch.ops.document import Document
-from forge_batch.packages.names import packages_in
+from forge_batch.packages.names import REJECTED, packages_in
 from forge_batch.plan import Plan
 from forge_batch.problem_text import problems_json, problems_text
+
+REJECTED_MEANS = "No result, but kept for you to decide about (inspect.strict: false would make it one)"
 
 AssetState = Literal["done", "failed", "waiting", "skipped"]
 
@@ -45,6 +47,7 @@ class AssetReport:
         seconds: Wall seconds of the stages that ran in this run.
         gpu_seconds: Those that count against an allowance.
         note: How what was made differs from what was asked for; empty if it does not.
+        rejected: Path of the package that a gate refused, relative to the content folder, if one is kept.
     """
 
     asset: str
@@ -56,11 +59,12 @@ class AssetReport:
     stages: tuple[StageLine, ...] = ()
     failure: Failure | None = None
     note: str = ""
+    rejected: str | None = None
 
     @classmethod
-    def of(cls, plan: Plan, job: Job) -> AssetReport:
-        """Tell how an asset stands after it was worked on."""
-        ran = {task.key for task in plan.pending}
+    def of(cls, plan: Plan, job: Job, ran: Collection[str] = ()) -> AssetReport:
+        """Tell how an asset stands after it was worked on; `ran` are the tasks that ran, left out those that were pending."""
+        ran = ran or {task.key for task in plan.pending}
         records = [job.records[key] for key in ran if key in job.records]
         lines = []
         for task in plan.tasks:
@@ -83,6 +87,7 @@ class AssetReport:
             tuple(lines),
             job.failure,
             plan.note,
+            _kept(plan, job),
         )
 
     @classmethod
@@ -112,7 +117,8 @@ class AssetReport:
     def line(self) -> str:
         """Say it in one line."""
         if self.failure:
-            return f"{self.asset}: {self.state}: {self.failure}"
+            kept = f"; the package is kept as {self.rejected}" if self.rejected else ""
+            return f"{self.asset}: {self.state}: {self.failure}{kept}"
         return f"{self.asset}: {self.state}, {self.package}, {self.seconds:.0f} s" + (f"; {self.note}" if self.note else "")
 
     def to_json(self) -> dict[str, Any]:
@@ -122,12 +128,21 @@ class AssetReport:
             "state": self.state,
             "package": self.package,
             "report": self.report,
+            "rejected": self.rejected,
             "seconds": self.seconds,
             "gpu_seconds": self.gpu_seconds,
             "stages": stages,
             "note": self.note,
             "error": asdict(self.failure) if self.failure else None,
         }
+
+
+def _kept(plan: Plan, job: Job) -> str | None:
+    """Name the package that lies in exports/ as rejected, if this plan's does; of the first engine's if there are more."""
+    record = job.records.get(plan.rejected.key)
+    if plan.blocked is None or record is None or job.rejected != plan.rejected.key:
+        return None
+    return f"exports/{plan.asset}/{next(iter(packages_in(plan.asset, record, REJECTED)))}"
 
 
 @dataclass(frozen=True)
@@ -168,16 +183,21 @@ def _html(content: ContentRepo, report: AssetReport, plan: Plan, job: Job, gates
         page.paragraph(str(report.failure), "fail")
     if report.note:
         page.paragraph(f"This was {report.note}.")
-    preview = content.task_folder(plan.last.key) / PREVIEW.filename
-    if report.package and preview.is_file():
+    preview = content.task_folder(plan.last.key if report.package else plan.rejected.key) / PREVIEW.filename
+    if (report.package or report.rejected) and preview.is_file():
         page.picture(preview.read_bytes(), f"{plan.asset}: the input front view beside renders of the result")
+    if report.package:
         page.paragraph(f"Package: {report.package}")
+    if report.rejected:
+        page.paragraph(f"{REJECTED_MEANS}: {report.rejected}", "warn")
     page.paragraph(*verdict(gates))
     if job.problems:
         page.heading("What validate said")
         page.log(problems_text(job.problems, content.root))
     page.heading("Quality gates")
     page.table(HEAD, gate_rows(gates))
+    folders = [content.task_folder(task.key) for task in plan.tasks if task.stage.name == "inspect"]
+    add_pictures(page, gates, read_pictures(gates, folders[0]) if folders else {})
     page.heading("Stages")
     page.table(
         ["stage", "state", "kept from before", "seconds", "estimated"],
@@ -211,7 +231,7 @@ def status_markdown(report: Report, root: Path) -> str:
     rows = ["| asset | state | package | why |", "|---|---|---|---|"]
     for asset in report.assets:
         why = _cell(str(asset.failure)) if asset.failure else ""
-        rows.append(f"| {asset.asset} | {asset.state} | {asset.package or ''} | {why} |")
+        rows.append(f"| {asset.asset} | {asset.state} | {asset.package or asset.rejected or ''} | {why} |")
     text = "# Status\n\n" + "\n".join(rows) + "\n"
     if report.problems:
         text += f"\n## Problems\n\n````text\n{problems_text(report.problems, root)}\n````\n"

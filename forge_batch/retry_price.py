@@ -76,7 +76,7 @@ def retries(plan: Plan, estimator: Estimator, odds: Odds, seeds: int, lower: boo
         seeds: How many other seeds may still be tried.
         lower: Whether a lower resolution may still be tried.
     """
-    if not plan.pending:
+    if not plan.pending or plan.blocked:
         return ()
     found = []
     if seeds and any(task.backend for task in plan.tasks):

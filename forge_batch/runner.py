@@ -21,7 +21,7 @@ from forge_batch.executors.contract import Chain, Event, Executor, Finished, Tas
 from forge_batch.intake import Intake, take_in
 from forge_batch.jobs import ATTEMPTS, Failure
 from forge_batch.manifest import as_yaml, name_fault
-from forge_batch.packages.names import packages_in
+from forge_batch.packages.names import REJECTED, packages_in
 from forge_batch.plan import Plan
 from forge_batch.report import AssetReport, Report, write_asset_report
 from forge_batch.standing import Standing, look_up, refused, standing, write_status
@@ -99,18 +99,20 @@ def _work_off(
 
 
 def _over(content: ContentRepo, entry: Standing, event: Finished) -> bool:
-    """Record an outcome; tell whether nothing more comes of the asset."""
+    """Record an outcome; tell whether nothing more comes of the chain."""
     entry.job = entry.job.with_record(event.record)
+    entry.ran |= {event.record.key}
     _save(content, entry)
-    return event.record.key == entry.plan.last.key or event.record.state == "failed"
+    return event.record.key == entry.plan.pending[-1].key or event.record.state == "failed"
 
 
 def _next_attempt(content: ContentRepo, entry: Standing) -> Standing | None:
-    """Plan an asset that failed in another way, if there is one that may help: another seed, a lower resolution."""
+    """Plan an asset that failed in another way, if there is one: another seed, a lower resolution, or packed as rejected."""
     if entry.job.failure is None or entry.job.failure.code not in ATTEMPTS or not entry.wanted:
         return None
-    again = look_up(content, entry.order)
-    return again if again.plan.pending and again.plan.keys != entry.plan.keys else None
+    again = replace(look_up(content, entry.order), ran=entry.ran)
+    tried = {task.key for task in entry.plan.pending}
+    return again if any(task.key not in tried for task in again.plan.pending) else None
 
 
 def _plan_all(content: ContentRepo, asset: str | None, retry: bool) -> tuple[Intake, dict[str, Standing]]:
@@ -179,21 +181,36 @@ def _save(content: ContentRepo, entry: Standing) -> None:
 
 def _closed(content: ContentRepo, entry: Standing) -> AssetReport:
     """Publish what is finished, record it, and say how the asset stands after this run."""
-    last = entry.plan.last.key
     worked = bool(entry.plan.pending)
     try:
-        if entry.wanted and entry.job.done(last) and entry.job.published != last:
-            folder = content.task_folder(last)
-            made = {**packages_in(entry.plan.asset, entry.job.records[last]), "preview.png": PREVIEW.filename}
-            content.publish(entry.plan.asset, {name: folder / file for name, file in made.items()})
-            entry.job = replace(entry.job, published=last, failure=None, since="")
-            worked = True
+        if entry.wanted:
+            worked |= _publish(content, entry)
         if worked and entry.wanted:
-            report = AssetReport.of(entry.plan, entry.job)
+            report = AssetReport.of(entry.plan, entry.job, entry.ran)
             write_asset_report(content, report, entry.plan, entry.job)
             content.save_job(entry.job)
             return report
     except ContentError as error:
         entry.job = replace(entry.job, failure=Failure.of(error))
-        return AssetReport.of(entry.plan, entry.job)
+        return AssetReport.of(entry.plan, entry.job, entry.ran)
     return AssetReport.skipped(entry.plan, entry.job)
+
+
+def _publish(content: ContentRepo, entry: Standing) -> bool:
+    """Put a new package into exports/: a result, or what a gate refused, which is no result; tell whether there was one."""
+    plan, last, rejected = entry.plan, entry.plan.last.key, entry.plan.rejected.key
+    if plan.blocked is None and entry.job.done(last) and entry.job.published != last:
+        made = {**packages_in(plan.asset, entry.job.records[last]), "preview.png": PREVIEW.filename}
+        content.publish(plan.asset, {name: content.task_folder(last) / file for name, file in made.items()})
+        entry.job = replace(entry.job, published=last, rejected="", failure=None, since="")
+        return True
+    if plan.blocked is None:
+        return False
+    fresh = entry.job.done(rejected) and entry.job.rejected != rejected
+    if fresh:
+        made = packages_in(plan.asset, entry.job.records[rejected], REJECTED)
+        made[f"{REJECTED}_{PREVIEW.filename}"] = PREVIEW.filename
+        content.publish(plan.asset, {name: content.task_folder(rejected) / file for name, file in made.items()})
+        entry.job = replace(entry.job, rejected=rejected)
+    entry.job = replace(entry.job, failure=plan.blocked)
+    return fresh

@@ -19,24 +19,36 @@ from forge_batch.stages import STAGES
 
 @dataclass
 class Standing:
-    """Keep what belongs together while an asset is worked on; it is `wanted` until users ask for something else."""
+    """Keep what belongs together while an asset is worked on.
+
+    Attributes:
+        wanted: False as soon as users ask for something else.
+        ran: Keys of the tasks that ran in this run.
+    """
 
     order: Order
     plan: Plan
     job: Job
     wanted: bool = True
+    ran: frozenset[str] = frozenset()
 
 
 def look_up(content: ContentRepo, order: Order, retry: bool = False) -> Standing:
     """Plan one asset from its job, taking back finished tasks that a killed run left unrecorded or another asset made."""
     job = content.load_job(order.manifest.asset)
-    wish = next_attempt(STAGES, order.manifest, order.images, job, order.retry_seeds)
-    remains = plan(STAGES, wish, order.images, job, (), retry)
-    if remains.pending:
-        found = {task.key: record for task in remains.tasks if (record := content.recall(task.key))}
-        if found:
-            job = replace(job, records={**job.records, **found})
-            remains = replan(remains, job, found, retry)
+    known = None
+    while known is not job:  # what a killed run measured may lead to another attempt
+        known = job
+        wish = next_attempt(STAGES, order.manifest, order.images, job, order.retry_seeds)
+        remains = plan(STAGES, wish, order.images, job, (), retry)
+        if remains.pending:
+            tasks = (*remains.tasks, remains.rejected)
+            found = {task.key: record for task in tasks if (record := content.recall(task.key))}
+            if any(record.teaches and key not in job.records for key, record in found.items()):
+                job = replace(job, records={**job.records, **found})
+            elif found:
+                job = known = replace(job, records={**job.records, **found})
+                remains = replan(remains, job, found, retry)
     forbidden = [problem for problem in order.manifest.warnings if problem.code == LICENCE]
     if forbidden and remains.pending:  # what is made already stays; nothing more is made with that generator
         remains = replace(remains, pending=(), blocked=Failure(LICENCE, forbidden[0].message, forbidden[0].hint))

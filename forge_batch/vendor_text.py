@@ -22,6 +22,7 @@ def vendor(
     mirror: Path | None,
     *,
     optional: bool,
+    parts: Sequence[str] = (),
     say: Callable[[str], None],
     root: Path = VENDOR,
     origin: Origin | None = None,
@@ -33,7 +34,8 @@ def vendor(
         action: `fetch`, `verify` or `list`.
         names: Packages, all if empty.
         mirror: A folder that stands in for the network.
-        optional: Whether optional weights are fetched.
+        optional: Whether all optional weights are fetched.
+        parts: Optional weights that are fetched, by their words in vendor.toml.
         say: Told what is being done.
         root: The vendor folder.
         origin: Where to fetch from, instead of the mirror or the network.
@@ -48,7 +50,7 @@ def vendor(
         for one in packages:
             for lack in lacks_gpu(one, machine or this_machine()):
                 say(f"note: {one.name} will not run on this machine: {lack.message}")
-            fetch(one, source, say, root, optional=optional)
+            fetch(one, source, say, root, optional=optional, parts=parts)
     full = action == "verify"
     rows = [_row(one, root, hashes=full) for one in packages]
     # what nobody fetched is no fault of `verify`, which looks at what is here; named, it is asked for
@@ -99,7 +101,8 @@ def _row(one: Package, root: Path, *, hashes: bool) -> dict[str, Any]:
                 "revision": source.revision,
                 "gated": source.gated,
                 "optional": source.optional,
-                "files": len(read_record(one, root).get(source.repo, {}).get("files", ())),
+                "part": source.part,
+                "files": len(read_record(one, root).get(source.key, {}).get("files", ())),
             }
             for source in one.sources
         ],

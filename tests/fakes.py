@@ -92,7 +92,7 @@ class FakeExecutor:
     """Fill every output with a few bytes that follow from the task's key, and remember what ran.
 
     Attributes:
-        failures: By (asset, stage): fail there instead.
+        failures: By (asset, stage): fail there; a failed gate leaves what it measured, as the real thing does.
         die_after: Raise Killed once that many tasks are finished and told of.
         silent_death: Raise Killed before the last of them is told of; its outputs lie in place all the same.
         ran: (asset, stage) in the order of running, over all runs.
@@ -128,7 +128,8 @@ class FakeExecutor:
             assert (task.work / path).is_file(), f"{task.stage} was started without its {name}"
         for view, image in task.images.items():
             assert image.is_file(), f"{task.stage} was started without its {view}"
-        if failure := self.failures.get((task.asset, task.stage)):
+        failure = self.failures.get((task.asset, task.stage))
+        if failure and failure.code != "gate":
             return TaskRecord(task.stage, task.key, "failed", 1.0, failure=failure)
         folder = task.work / task.key
         folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +141,7 @@ class FakeExecutor:
             data = {"gates": b"[]", "package_report": b"{}"}.get(slot.name, f"{slot.name} {task.key}".encode())
             (folder / slot.filename).write_bytes(data)
             outputs.append(Artifact(slot.name, slot.filename, hashlib.sha256(data).hexdigest(), len(data)))
-        record = TaskRecord(task.stage, task.key, "done", 1.0, outputs=tuple(outputs))
+        record = TaskRecord(task.stage, task.key, "failed" if failure else "done", 1.0, outputs=tuple(outputs), failure=failure)
         (folder / RECORD).write_text(json.dumps(record.to_json()))
         return record
 

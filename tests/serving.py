@@ -43,10 +43,10 @@ def started(
 
 
 @contextlib.contextmanager
-def page(content: Path, *options: str) -> Iterator[str]:
+def page(content: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """Serve a page of the tests, or be a runner without one; give its address."""
     command = ["-m", "tests.page_server", str(content), *options]
-    with started(command, content.parent / f"{content.name}{time.monotonic_ns()}.log", _address) as address:
+    with started(command, content.parent / f"{content.name}{time.monotonic_ns()}.log", _address, environment) as address:
         yield address
 
 

@@ -24,15 +24,17 @@ def package(path: Path, **changes: object) -> Path:
     """Write a package of the crate whose report says what holds, but for the changes."""
     glb = encode_glb("SM_Crate", CRATE, {}, "M_Crate")
     report = {
+        "asset": "crate",
         "engine": "ue5",
         "files": {"SM_Crate.glb": {"sha256": hashlib.sha256(glb).hexdigest()}},
-        "texture_size": 512,
+        "texture_size": 0,
         "triangles": [len(CRATE.faces)],
         "size_cm": [100.0, 100.0, 100.0],
         "gates": [],
         **changes,
     }
-    write_zip(path, {"SM_Crate.glb": glb, "report.json": json.dumps(report).encode()})
+    manifest = b"place: {height_cm: 100, pivot: bottom_center}\nunwrap: {padding: 1}\n"
+    write_zip(path, {"SM_Crate.glb": glb, "report.json": json.dumps(report).encode(), "manifest.yaml": manifest})
     return path
 
 
@@ -61,6 +63,11 @@ def test_a_file_changed_after_packing_is_found(tmp_path: Path) -> None:
     path = package(tmp_path / "crate.zip", files={"SM_Crate.glb": {"sha256": "0" * 64}, "T_Crate_N.png": {"sha256": "0" * 64}})
     (gate,) = [gate for gate in check(path).gates if gate.name == "files"]
     assert (gate.result, gate.value, gate.note) == ("fail", 2, "missing or changed: SM_Crate.glb, T_Crate_N.png")
+
+
+def test_a_model_without_its_maps_is_found(tmp_path: Path) -> None:
+    """A GLB whose material wires nothing fails where the report speaks of textures."""
+    assert failed(package(tmp_path / "crate.zip", texture_size=512)) == {"glb_maps"}
 
 
 def test_a_hole_is_found_in_any_mesh(tmp_path: Path) -> None:

@@ -98,15 +98,17 @@ def package(path: Path, engine: str, changes: Mapping[str, object]) -> Path:
     files = ENGINES[engine].files(asset)
     sides = [110.0, 80.0, 125.0]  # of the winged box by hand: width, height, depth
     report = {
+        "asset": "winged",
         "engine": engine,
         "files": {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()},
-        "texture_size": 512,
+        "texture_size": 0,
         "triangles": [48, 36, 12],
         "size_cm": [sides[axis] for axis in ENGINES[engine].axes],
         "gates": [],
         **changes,
     }
-    write_zip(path, {**files, "report.json": json.dumps(report).encode()})
+    manifest = b"place: {height_cm: 80, pivot: bottom_center}\n"
+    write_zip(path, {**files, "report.json": json.dumps(report).encode(), "manifest.yaml": manifest})
     return path
 
 
@@ -116,7 +118,7 @@ def test_every_engines_package_agrees_with_its_report(engine: str, tmp_path: Pat
     found = [
         gate for gate in check(package(tmp_path / "a.zip", engine, {})).gates if gate.name in {"files", "triangles", "size"}
     ]
-    models = {"ue5": 2, "unity_hdrp": 1}.get(engine, 1)
+    models = {"ue5": 2, "blender": 2}.get(engine, 1)
     assert len(found) == 1 + 2 * models
     assert [gate.note for gate in found if gate.result != "pass"] == []
 
@@ -154,4 +156,4 @@ def test_without_its_reader_a_file_is_refused_and_a_package_says_so(tmp_path: Pa
         check(file)
     assert error.value.hint == "pip install forge-batch[check]"
     (gate,) = [gate for gate in check(path).gates if gate.name == "fbx"]
-    assert (gate.result, gate.note) == ("not_tested", "SM_Winged.fbx: pip install forge-batch[check] to have it read")
+    assert (gate.result, gate.note) == ("not_tested", "Winged/SM_Winged.fbx: pip install forge-batch[check] to have it read")

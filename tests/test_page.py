@@ -40,11 +40,11 @@ from forge_batch.quota import PROFILES, Budget, Ledger
 from forge_batch.settings import PageOptions
 from forge_batch.survey import Survey
 from forge_batch.trial import judge
-from forge_batch.ui.asset_markup import windows_html
 from forge_batch.ui.markup import header_html, queue_html
 from forge_batch.ui.routes import routes
 from forge_batch.ui.site import Site
 from forge_batch.ui.views import Views
+from forge_batch.ui.windows_markup import windows_html
 from forge_batch.windows import Window
 from tests.device_api import DeviceApi
 from tests.fakes import LEAST, FakeExecutor, content_folder, picture
@@ -324,13 +324,15 @@ def test_the_owner_tries_the_gpu(refusal: Refusal | None, words: str, tmp_path: 
 
 
 def test_on_a_space_the_owner_is_who_logged_in(tmp_path: Path) -> None:
-    """Where there is an owner account, a token is worth nothing, another account neither, and read-only means everybody."""
+    """Where there is an owner account, a token is worth nothing, nor another account or an old login; read-only is for all."""
     content = LocalContent(content_folder(tmp_path / "content", "crate"))
     options = PageOptions(token=TOKEN, owner="me")
     site = Site(content, Survey(content, 1), options, FakeExecutor)
-    mine = {"oauth_info": {"userinfo": {"preferred_username": "me"}}}
+    lasting = {"expires_at": time.time() + 60}
+    mine = {"oauth_info": {"userinfo": {"preferred_username": "me"}, **lasting}}
     assert site.owner(TOKEN, {}) == ""
-    assert site.owner("", {"oauth_info": {"userinfo": {"preferred_username": "you"}}}) == ""
+    assert site.owner("", {"oauth_info": {"userinfo": {"preferred_username": "you"}, **lasting}}) == ""
+    assert site.owner("", {"oauth_info": {**mine["oauth_info"], "expires_at": time.time() - 1}}) == ""
     assert site.owner("", mine) == "me"
     assert replace(site, options=replace(options, read_only=True)).owner("", mine) == ""
 
@@ -339,7 +341,7 @@ def test_windows_to_come_say_what_will_be_in_them() -> None:
     """Each planned window has a row: when, how long, which asset's stages; names are escaped."""
     opens = datetime(2026, 3, 1, 12, tzinfo=UTC)
     planned = (Planned(1, opens, 95.0, (("crate", "generate"), ("<b>", "bake_normal"))),)
-    text = windows_html([], Queue(planned=planned, turns={"lamp": "Tue 03 Mar"}))
+    text = windows_html([], Queue(planned=planned, turns={"lamp": "Tue 03 Mar"}), [], opens)
     assert f"{opens.astimezone():%d %b %H:%M}" in text
     assert "crate (generate), &lt;b&gt; (bake normal)" in text
     assert "lamp" in text

@@ -150,9 +150,13 @@ def _lay_out(one: Package, root: Path, folder: Path) -> None:
     assert one.code is not None
     shutil.copytree(one.folder(one.code, root), folder, dirs_exist_ok=True)
     for source in one.weights:
-        experiments = one.folder(source, root) / "experiments"
-        if experiments.is_dir():
-            (folder / "experiments").symlink_to(experiments.resolve(), target_is_directory=True)
+        here = one.folder(source, root).resolve()
+        if source.place:
+            # a folder of that name is what their libraries look for before they ask the hub
+            (folder / source.place).parent.mkdir(parents=True, exist_ok=True)
+            (folder / source.place).symlink_to(here, target_is_directory=True)
+        elif (here / "experiments").is_dir():
+            (folder / "experiments").symlink_to(here / "experiments", target_is_directory=True)
 
 
 def _write(mesh: Mesh, path: Path) -> None:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from forge_batch.backends.catalog import CATALOG
 from forge_batch.backends.contract import Fineness
+from forge_batch.backends.vendored.gpu_memory import peak_gb, reset_peak, words_for_memory
 from forge_batch.backends.vendored.machine import Machine, this_machine
 from forge_batch.backends.vendored.pins import VENDOR, package
 from forge_batch.backends.vendored.readiness import require
@@ -85,10 +85,22 @@ class Engine:
         home = assemble(one, root)
         if not (home / config).is_file():
             raise BackendUnavailable(f"{config} or what it names was not fetched", one.fetch)
-        return cls(_build(name, config, home, device, machine or this_machine()), device)
+        return cls(build_pipeline(name, config, home, device, machine or this_machine()), device)
 
 
-def _build(name: str, config: str, home: Path, device: str, machine: Machine) -> Any:
+def build_pipeline(name: str, config: str, home: Path, device: str, machine: Machine) -> Any:
+    """Load a pipeline through its own code, without its background remover, as roomy as the card is.
+
+    Args:
+        name: Class in trellis2.pipelines.
+        config: File in `home` that says what it is made of.
+        home: What assemble made.
+        device: Where it runs.
+        machine: Whose largest card says whether all models fit on it at once.
+
+    Raises:
+        BackendUnavailable: A checkpoint does not fit its model.
+    """
     import torch  # noqa: PLC0415
 
     with no_matte():
@@ -173,6 +185,9 @@ def paint(
         progress: Told a fraction and a few words.
         engine: A loaded Trellis2TexturingPipeline; this process's own if left out.
 
+    Returns:
+        The same mesh with its material as a field. `facts` holds seconds and peak memory.
+
     Raises:
         StageError: The view is not cut out, or the memory does not suffice.
         BackendUnavailable: Code, weights, a library or the GPU is missing.
@@ -185,8 +200,10 @@ def paint(
     pipe = (engine or _engine("Trellis2TexturingPipeline", "texturing_pipeline.json")).pipeline
     size = 512 if fineness.resolution == 512 else 1024
     progress(0.1, "painting")
+    start = time.monotonic()
+    reset_peak()
     low, high = mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64)
-    with _words_for_memory(size), torch.no_grad():
+    with words_for_memory(size, _lower(size)), torch.no_grad():
         image = pipe.preprocess_image(view)
         shape = pipe.preprocess_mesh(trimesh.Trimesh(mesh.vertices.astype(np.float64), mesh.faces, process=False))
         torch.manual_seed(seed)
@@ -201,7 +218,9 @@ def paint(
     centre[:3, :3] *= 0.99999 / float((high - low).max())
     centre[:3, 3] = -centre[0, 0] * (low + high) / 2
     field = _field(_array(voxels.coords)[:, 1:], _array(voxels.feats), layout, frame @ centre)
-    return _source(mesh, field)
+    source = _source(mesh, field)
+    source.facts.update(paint_seconds=round(time.monotonic() - start, 1), paint_peak_gb=peak_gb())
+    return source
 
 
 def check_keys(folder: Path) -> None:
@@ -234,9 +253,9 @@ def _run(engine: Engine, view: Any, averaged: list[Any], fineness: Fineness, see
     if averaged:
         pictures = [pipe.preprocess_image(one) for one in averaged]
         pipe.get_cond = lambda _, resolution, *more: _mean([own([one], resolution, *more) for one in pictures])
-    _reset_peak()
+    reset_peak()
     try:
-        with _words_for_memory(fineness.resolution):
+        with words_for_memory(fineness.resolution, _lower(fineness.resolution)):
             meshes, (_, _, resolution) = pipe.run(
                 view,
                 seed=seed,
@@ -258,8 +277,12 @@ def _run(engine: Engine, view: Any, averaged: list[Any], fineness: Fineness, see
     actual = round(1 / float(raw.voxel_size))
     source = _source(mesh, _field(_array(raw.coords), _array(raw.attrs), raw.layout, _frame(actual)))
     source.facts.update(resolution=actual, asked_resolution=fineness.resolution, latent_resolution=int(resolution))
-    source.facts.update(seconds=round(time.monotonic() - start, 1), peak_gb=_peak_gb())
+    source.facts.update(seconds=round(time.monotonic() - start, 1), peak_gb=peak_gb())
     return source
+
+
+def _lower(resolution: int) -> int | None:
+    return max((size for size in PIPELINES if size < resolution), default=None)
 
 
 def _source(mesh: Mesh, field: VoxelField) -> SourceMesh:
@@ -294,30 +317,3 @@ def _array(tensor: Any) -> np.ndarray:
 
 def _mean(conditions: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: sum(one[name] for one in conditions) / len(conditions) for name in conditions[0]}
-
-
-@contextmanager
-def _words_for_memory(resolution: int) -> Iterator[None]:
-    """Turn CUDA's lack of memory into a failed asset that says what to do."""
-    import torch  # noqa: PLC0415
-
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        lower = max((size for size in PIPELINES if size < resolution), default=None)
-        hint = f"write generate: {{resolution: {lower}}}" if lower else "free the card or take a larger one"
-        raise StageError(f"the GPU's memory does not suffice for resolution {resolution}", hint) from error
-
-
-def _reset_peak() -> None:
-    import torch  # noqa: PLC0415
-
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-
-
-def _peak_gb() -> float | None:
-    import torch  # noqa: PLC0415
-
-    return round(torch.cuda.max_memory_allocated() / 1e9, 2) if torch.cuda.is_available() else None

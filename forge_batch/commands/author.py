@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from forge_batch.commands.contract import FAILED, FINE, USAGE, Add, complain, content_option, json_option, print_json, root_of
+from forge_batch.commands.contract import FAILED, FINE, USAGE, Add, complain, content_option, json_option, places_of, print_json
 
 T = TypeVar("T")
 KINDS = ("prop", "character", "environment")
@@ -63,12 +63,14 @@ def add_author_commands(add: Add) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from forge_batch.explain import difference_json, difference_text, explain, explanation_text
+    from forge_batch.explain import difference_json, difference_text, explain, explanation_text, last_run
 
-    root = root_of(options)
+    root, home = places_of(options)
     one = explain(root, options.name)
     if not options.other:
-        print_json(one.to_json()) if options.json else print(explanation_text(one))
+        said = last_run(home, options.name) if one.what == "asset" else []
+        text = "\n".join([*(f"# {line}" for line in said), explanation_text(one)])
+        print_json({**one.to_json(), "last_run": said}) if options.json else print(text)
         return FINE
     other = explain(root, options.other)
     print_json(difference_json(one, other)) if options.json else print(difference_text(one, other))

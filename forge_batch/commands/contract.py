@@ -43,9 +43,17 @@ def opened(options: argparse.Namespace) -> ContentRepo:
 
 def root_of(options: argparse.Namespace) -> Path:
     """Give the folder that holds the manifests; that of a dataset repo is brought up to date."""
+    return places_of(options)[0]
+
+
+def places_of(options: argparse.Namespace) -> tuple[Path, Path]:
+    """Give the folder that holds the manifests and the one that holds what the runner owns."""
     from forge_batch.content.open import repo_of
 
-    return Path(options.content) if repo_of(options.content) is None else opened(options).root
+    if repo_of(options.content) is None:
+        return Path(options.content), Path(options.content)
+    content = opened(options)
+    return content.root, content.home
 
 
 def print_json(document: Any) -> None:

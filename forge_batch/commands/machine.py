@@ -21,12 +21,16 @@ def add_machine_commands(add: Add) -> None:
     vendor = add(
         "vendor", _vendor, "bring the learned backends at their pinned revisions, or look at what was brought",
         "  forge-batch vendor list\n  forge-batch vendor fetch trellis2\n"
-        "  forge-batch vendor fetch trellis2 --from /mnt/mirror\n  forge-batch vendor verify",
+        "  forge-batch vendor fetch trellis2 --from /mnt/mirror\n  forge-batch vendor fetch hunyuan3d --with turbo\n"
+        "  forge-batch vendor verify",
     )  # fmt: skip
     vendor.add_argument("action", choices=["fetch", "verify", "list"], help="bring, compare every byte, or list")
     vendor.add_argument("names", metavar="NAME", nargs="*", help="only these (default: all; fetch needs at least one)")
     vendor.add_argument("--from", metavar="DIR", type=Path, dest="mirror", help="take OWNER/NAME/ below DIR instead of the hub")
-    vendor.add_argument("--optional", action="store_true", help="fetch optional weights as well")
+    vendor.add_argument(
+        "--with", metavar="PART", action="append", default=[], dest="parts", help="fetch these optional weights"
+    )
+    vendor.add_argument("--optional", action="store_true", help="fetch all optional weights")
     json_option(vendor)
 
 
@@ -45,6 +49,8 @@ def _vendor(options: argparse.Namespace) -> int:
     if options.action == "fetch" and not options.names:
         complain("name what to fetch, such as: forge-batch vendor fetch trellis2")
         return USAGE
-    document = vendor(options.action, options.names, options.mirror, optional=options.optional, say=complain)
+    document = vendor(
+        options.action, options.names, options.mirror, optional=options.optional, parts=options.parts, say=complain
+    )
     print_json(document) if options.json else print(vendor_text(document))
     return FINE if document["ok"] else FAILED

@@ -103,5 +103,5 @@ class ContentRepo(Protocol):
         ...
 
     def publish(self, asset: str, files: Mapping[str, Path]) -> None:
-        """Put files into exports/<asset>/ by name, all from finished tasks."""
+        """Put files into exports/<asset>/ by name, all from finished tasks; what lay there as rejected goes away."""
         ...

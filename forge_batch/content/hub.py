@@ -24,6 +24,7 @@ from forge_batch.content.local import RECORD, replace_file
 from forge_batch.content.outbox import Batch, Outbox
 from forge_batch.errors import ContentError
 from forge_batch.jobs import Job
+from forge_batch.packages.names import REJECTED
 from forge_batch.stages import STAGES
 
 GPU_STAGES = frozenset(stage.name for stage in STAGES if stage.device == "gpu")
@@ -151,8 +152,8 @@ class HubContent(WorkingCopy):
 
     # -- results ----------------------------------------------------------------------------------------------
 
-    def has_package(self, asset: str) -> bool:
-        return super().has_package(asset) or self._outbox.has_package(asset)
+    def has_package(self, asset: str, word: str) -> bool:
+        return super().has_package(asset, word) or self._outbox.has_package(asset, word)
 
     def save_job(self, job: Job) -> None:
         super().save_job(job)
@@ -176,6 +177,10 @@ class HubContent(WorkingCopy):
         for name in files:
             path = f"exports/{asset}/{name}"
             self._outbox.note(path, path in self._tree.files and self._tree.files[path].is_file(self.home / path))
+        rejected = f"exports/{asset}/{REJECTED}_"
+        for path in {*self._tree.files, *self._outbox.files}:
+            if path.startswith(rejected) and path.rsplit("/", 1)[1] not in files:
+                self._outbox.drop(path, path in self._tree.files)
 
     @property
     def _ledger_grew(self) -> bool:
@@ -254,7 +259,7 @@ class HubContent(WorkingCopy):
             self._sleep(self._wait(spare))
             lease, stamped = self._stamped(batch, final if batch.last else working)
             adds = [outbox.operations[path] for path in batch.paths if path not in stamped]
-            gone = [f"{folder}/" for folder in batch.folders_gone]
+            gone = [path for path in batch.gone if path.endswith("/") or path in self._tree.files]
             try:
                 sha = self.client.commit(self._tree.sha, f"[forge] {kind}", uuid.uuid4().hex, adds, stamped, gone)
             except ConflictError:
@@ -262,7 +267,7 @@ class HubContent(WorkingCopy):
                 self._check_mine()
                 raise
             self.own_commits.append(sha)
-            self._tree = self._tree.after(sha, outbox.entries(batch, stamped), batch.folders_gone)
+            self._tree = self._tree.after(sha, outbox.entries(batch, stamped), batch.gone)
             self._lease = lease
             replace_file(self.home / leases.PATH, stamped[leases.PATH])
             outbox.done(batch)

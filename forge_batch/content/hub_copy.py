@@ -105,8 +105,8 @@ class WorkingCopy(Disk):
                 return
         raise self._too_fast()
 
-    def has_package(self, asset: str) -> bool:
-        return asset in self._tree.packaged
+    def has_package(self, asset: str, word: str) -> bool:
+        return (asset, word) in self._tree.packaged
 
     def load_job(self, asset: str) -> Job:
         job = super().load_job(asset)

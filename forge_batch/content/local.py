@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from forge_batch.errors import ContentError
 from forge_batch.jobs import Job, TaskRecord
+from forge_batch.packages.names import REJECTED, RESULT
 
 RECORD = "record.json"
 """Stands beside the outputs in a task's folder, renamed into place together with them."""
@@ -66,11 +67,12 @@ class Disk:
             return Job(asset)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ContentError(f"{path} cannot be read ({error})", "delete it; what is in work/ will be found again") from error
-        return job if self.has_package(asset) else replace(job, published="")
+        published = job.published if self.has_package(asset, RESULT) else ""
+        return replace(job, published=published, rejected=job.rejected if self.has_package(asset, REJECTED) else "")
 
-    def has_package(self, asset: str) -> bool:
-        """Tell whether exports/ holds a package of an asset."""
-        return any((self.home / "exports" / asset).glob("export_*.zip"))
+    def has_package(self, asset: str, word: str) -> bool:
+        """Tell whether exports/ holds a package of an asset whose name begins with a word."""
+        return any((self.home / "exports" / asset).glob(f"{word}_*.zip"))
 
     def save_job(self, job: Job) -> None:
         self.write(f"state/jobs/{job.asset}.json", as_bytes(job))
@@ -80,6 +82,8 @@ class Disk:
 
     def recall(self, key: str) -> TaskRecord | None:
         folder = self.task_folder(key)
+        if not os.path.lexists(f"{folder}/{RECORD}"):  # of a long queue most tasks: refused at a tenth of the price of opening
+            return None
         try:
             record = TaskRecord.from_json(json.loads((folder / RECORD).read_text()))
             whole = all((folder / a.path).stat().st_size == a.bytes for a in record.outputs)
@@ -91,7 +95,10 @@ class Disk:
         replace_file(self.home / path, data)
 
     def publish(self, asset: str, files: Mapping[str, Path]) -> None:
-        """Copy beside, then rename all: a full disk leaves the last published files as they were."""
+        """Copy beside, then rename all: a full disk leaves the last published files as they were.
+
+        What lay there as rejected goes last, so that a kill in between loses nothing and the next run does it again.
+        """
         folder = self.home / "exports" / asset
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +110,9 @@ class Disk:
                     shutil.copyfile(source, part)
                 for part, place in beside.items():
                     part.replace(place)
+                for stale in folder.glob(f"{REJECTED}_*"):
+                    if stale.name not in files:
+                        stale.unlink()
             finally:
                 for part in beside:
                     part.unlink(missing_ok=True)

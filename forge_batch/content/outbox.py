@@ -22,10 +22,10 @@ USED = "state/cache.json"
 
 @dataclass(frozen=True)
 class Batch:
-    """Be one commit: files to add, folders to delete, and whether it is the last of its window."""
+    """Be one commit: files to add, what to delete (a folder ends with a slash), and whether it is the last of its window."""
 
     paths: tuple[str, ...]
-    folders_gone: tuple[str, ...]
+    gone: tuple[str, ...]
     last: bool
 
 
@@ -38,21 +38,31 @@ class Outbox:
         files: Where each file that must be committed lies.
         operations: Those whose content the Hub has already.
         gone: Entries of cache/ to drop, by task key.
+        dropped: Files to delete.
     """
 
     home: Path
     files: dict[str, Path] = field(default_factory=dict)
     operations: dict[str, CommitOperationAdd] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
+    dropped: set[str] = field(default_factory=set)
     _used: dict[str, float] = field(default_factory=dict)
 
     def note(self, path: str, committed: bool) -> None:
         """Remember that a runner-owned file was written, unless the repo has it so already; work/ stays here."""
         self.operations.pop(path, None)
+        self.dropped.discard(path)
         if committed or path.startswith("work/"):
             self.files.pop(path, None)
         else:
             self.files[path] = self.home / path
+
+    def drop(self, path: str, committed: bool) -> None:
+        """Remember that a runner-owned file is no more."""
+        self.files.pop(path, None)
+        self.operations.pop(path, None)
+        if committed:
+            self.dropped.add(path)
 
     def add_task(self, key: str, outputs: Mapping[str, Path], now: float) -> None:
         """Keep what a task made in the repo's cache/."""
@@ -69,9 +79,9 @@ class Outbox:
         """Whether what GPU tasks made waits here."""
         return any(path.startswith("cache/") for path in self.files)
 
-    def has_package(self, asset: str) -> bool:
-        """Tell whether a package of the asset waits here."""
-        prefix = f"exports/{asset}/export_"
+    def has_package(self, asset: str, word: str) -> bool:
+        """Tell whether a package of the asset whose name begins with a word waits here."""
+        prefix = f"exports/{asset}/{word}_"
         return any(path.startswith(prefix) for path in self.files)
 
     def withdraw(self, asset: str) -> None:
@@ -80,15 +90,18 @@ class Outbox:
         for path in [path for path in self.files if path.startswith(mine) or path == f"state/jobs/{asset}.json"]:
             self.files.pop(path)
             self.operations.pop(path, None)
+        self.dropped = {path for path in self.dropped if not path.startswith(mine)}
 
     def only_cache(self) -> None:
         """Forget everything but what GPU tasks made, and what they cost."""
         for path in [path for path in self.files if not path.startswith(("cache/", "state/ledger"))]:
             self.files.pop(path)
+        self.dropped.clear()
 
     def clear(self) -> None:
         """Forget everything."""
         self.files.clear()
+        self.dropped.clear()
         self.operations.clear()
         self._used.clear()
         self.gone = ()
@@ -119,14 +132,14 @@ class Outbox:
         """Cut into commits; the last holds the state, or its end."""
         results = [path for path in self.files if not path.startswith("state/")]
         states = [path for path in self.files if path.startswith("state/")]
-        folders = tuple(f"cache/{key}" for key in self.gone)
+        gone = (*(f"cache/{key}/" for key in self.gone), *sorted(self.dropped))
         if len(results) + len(states) <= LARGEST:
-            yield Batch((*results, *states), folders, last=True)
+            yield Batch((*results, *states), gone, last=True)
             return
         chunks = [*_chunks(results), *_chunks(states)]
         for number, chunk in enumerate(chunks, start=1):
             last = number == len(chunks)
-            yield Batch(chunk, folders if last else (), last)
+            yield Batch(chunk, gone if last else (), last)
 
     def done(self, batch: Batch) -> None:
         """Forget what is committed."""

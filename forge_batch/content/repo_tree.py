@@ -73,10 +73,10 @@ class Tree:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:20]
 
     @cached_property
-    def packaged(self) -> frozenset[str]:
-        """The assets that have a package in exports/."""
+    def packaged(self) -> frozenset[tuple[str, str]]:
+        """The assets that have a package in exports/, each with the word that its name begins with."""
         parts = (path.split("/") for path in self.files if path.startswith("exports/"))
-        return frozenset(part[1] for part in parts if len(part) == 3 and _is_package(part[2]))
+        return frozenset((part[1], part[2].split("_")[0]) for part in parts if len(part) == 3 and part[2].endswith(".zip"))
 
     @cached_property
     def cached(self) -> dict[str, int]:
@@ -93,9 +93,12 @@ class Tree:
         return ((path, entry) for path, entry in self.files.items() if path.startswith(folder + "/"))
 
     def after(self, sha: str, added: Mapping[str, Entry], dropped: tuple[str, ...]) -> Tree:
-        """Give the tree after a commit of ours; folders that it touched count as unknown."""
-        gone = tuple(f"{folder}/" for folder in dropped)
-        files = {path: entry for path, entry in self.files.items() if not path.startswith(gone)} if gone else dict(self.files)
+        """Give the tree after a commit of ours that dropped files and folders (these end with a slash).
+
+        Folders that it touched count as unknown.
+        """
+        folders_gone, gone = tuple(path for path in dropped if path.endswith("/")), set(dropped)
+        files = {path: one for path, one in self.files.items() if path not in gone and not path.startswith(folders_gone)}
         touched = {path.split("/")[0] for path in (*added, *dropped)}
         folders = {name: "" if name in touched else id_ for name, id_ in self.folders.items()}
         return Tree(sha, {**folders, **dict.fromkeys(touched, "")}, {**files, **added})
@@ -113,7 +116,3 @@ class Tree:
             return cls(str(found["sha"]), dict(found["folders"]), files)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
-
-
-def _is_package(name: str) -> bool:
-    return name.startswith("export_") and name.endswith(".zip")

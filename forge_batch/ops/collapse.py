@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from numba import njit
 
 from forge_batch.ops.mesh import Mesh
@@ -28,7 +28,7 @@ FLAT = 0.25
 """Least cosine between a face's normal before and after."""
 
 
-def collapse(mesh: Mesh, triangles: int, slack: float, error: float) -> Mesh:
+def collapse(mesh: Mesh, triangles: int, slack: float, error: float, held: Bool[np.ndarray, " v"] | None = None) -> Mesh:
     """Remove faces until `triangles` are left, or no collapse is allowed any more (about six faces a chart always stay).
 
     Half-edge collapse in order of a quadric error over (position, uv) in five dimensions (Garland and Heckbert 1998), with
@@ -41,11 +41,12 @@ def collapse(mesh: Mesh, triangles: int, slack: float, error: float) -> Mesh:
         triangles: Faces wanted.
         slack: How far a chart's border may move in the texture, in UV units; half the padding keeps charts apart.
         error: Largest root mean square distance a collapse may bring, in diagonals: rather more triangles than a ruin.
+        held: Vertices that may not leave the border of a chart.
     """
     assert mesh.uv is not None
     wedges = _Wedges(mesh)
     faces = mesh.faces.astype(np.int64)
-    moved = np.zeros(len(mesh.vertices))
+    moved = np.zeros(len(mesh.vertices)) if held is None else np.where(held, np.inf, 0.0)
     for _ in range(200):
         excess = len(faces) - triangles
         if excess <= 0:

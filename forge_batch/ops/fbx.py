@@ -22,7 +22,7 @@ from forge_batch.ops.fbx_header import METRES_Y_UP, UNREAL, Frame
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.writable import check_hull, check_surface
 
-__all__ = ["METRES_Y_UP", "UNREAL", "FbxScene", "encode_fbx", "encode_hulls"]
+__all__ = ["METRES_Y_UP", "UNREAL", "FbxScene", "encode_fbx", "encode_hulls", "level_name"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,12 @@ class FbxScene:
 
     def level_name(self, level: int) -> str:
         """Name an LOD's object and mesh data."""
-        bare = level == 0 and (self.grouped or len(self.lods) == 1)
-        return self.name if bare else f"{self.name}_LOD{level}"
+        return level_name(self.name, level, len(self.lods), self.grouped)
+
+
+def level_name(name: str, level: int, levels: int, grouped: bool) -> str:
+    """Name one of an asset's levels: LOD0 bears the asset's name in a group or alone, else `_LOD0` as the others do."""
+    return name if level == 0 and (grouped or levels == 1) else f"{name}_LOD{level}"
 
 
 def encode_fbx(scene: FbxScene) -> bytes:

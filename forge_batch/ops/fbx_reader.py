@@ -50,6 +50,7 @@ class FbxContents:
         warnings: What ufbx complains of.
         parts: Mesh objects, in the file's order.
         textures: File by material property.
+        skinned: Whether a skeleton moves something.
     """
 
     unit: float
@@ -57,6 +58,7 @@ class FbxContents:
     warnings: tuple[str, ...]
     parts: tuple[FbxPart, ...]
     textures: Mapping[str, str]
+    skinned: bool = False
 
     @property
     def solids(self) -> list[FbxPart]:
@@ -92,7 +94,7 @@ def read_fbx(data: bytes, name: str) -> FbxContents:
     )
     if not parts:
         raise StageError(f"{name} holds no triangles", "give a file with a mesh in it")
-    return FbxContents(meta["unit"], meta["up"], tuple(meta["warnings"]), parts, meta["textures"])
+    return FbxContents(meta["unit"], meta["up"], tuple(meta["warnings"]), parts, meta["textures"], meta["skinned"])
 
 
 def _mesh(arrays: Mapping[str, Array], index: int) -> Mesh:
@@ -114,7 +116,8 @@ def parse(_: Mapping[str, Array], options: Mapping[str, Any]) -> tuple[dict[str,
     axes = scene.settings.axes
     warnings = [one.description for one in items(scene.metadata.warnings)]
     up = ufbx.CoordinateAxis(axes.up).name
-    meta: dict[str, Any] = {"unit": scene.settings.unit_meters, "up": up, "warnings": warnings, "parts": [], "textures": {}}
+    meta: dict[str, Any] = {"unit": scene.settings.unit_meters, "up": up, "warnings": warnings}
+    meta |= {"parts": [], "textures": {}, "skinned": False}
     arrays: dict[str, Array] = {}
     waiting = [(node, "") for node in reversed(items(held(scene.root_node).children))]
     while waiting:
@@ -137,6 +140,7 @@ def _add_part(node: Any, parent: str, arrays: dict[str, Array], meta: dict[str, 
     if mesh.vertex_normal.exists and not mesh.generated_normals:
         arrays[f"{index}/normals"] = _per_corner(mesh.vertex_normal)[rows]
     materials = items(mesh.materials)
+    meta["skinned"] |= len(mesh.skin_deformers) > 0
     meta["parts"].append(
         {
             "name": node.name,

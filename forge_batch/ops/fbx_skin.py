@@ -1,4 +1,4 @@
-"""Write a skinned mesh with levels of detail as binary FBX, in Unreal's frame (see ops.fbx).
+"""Write a skinned mesh with levels of detail as binary FBX, in Unreal's frame or Unity's (see ops.fbx).
 
 Bones stand in the bind pose unturned, in the file's own axes, and no leaf bones are added. They hang on an empty object
 `Armature`, which Unreal leaves out by that very name; their top one is `root`. In the file a cluster's `Transform` carries the
@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from forge_batch.ops.fbx import level_name
 from forge_batch.ops.fbx_file import object_name, properties, record
 from forge_batch.ops.fbx_geometry import point_owners, surface
 from forge_batch.ops.fbx_graph import ROOT, Graph
-from forge_batch.ops.fbx_header import UNREAL
+from forge_batch.ops.fbx_header import UNREAL, Frame
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.rig import Rig, rig_fault
+from forge_batch.ops.rig import Rig, hung, rig_fault
 from forge_batch.ops.writable import check_surface
 
 ARMATURE = "Armature"
@@ -25,15 +26,18 @@ ARMATURE = "Armature"
 
 @dataclass(frozen=True, eq=False)
 class SkinnedScene:
-    """Be what the FBX of a character holds, in the file's own frame and in centimetres.
+    """Be what the FBX of a character holds, in the file's own frame and unit.
 
     Attributes:
         name: Of the asset and of LOD0; the others get `_LOD1`, `_LOD2`, the group `_LodGroup`.
         lods: The finest first, with uv, normals and tangents.
         rigs: The same joints for each level, with weights for its vertices.
-        thresholds: Distances in centimetres at which LOD1, LOD2, ... take over; one less than `lods`.
+        thresholds: Distances at which LOD1, LOD2, ... take over; one less than `lods`.
         material: Name of the one material slot all levels share.
         textures: File name by FBX material property.
+        sockets: Position by name; an empty object `SOCKET_<name>` below the nearest bone. Unreal would take it for a bone.
+        frame: Axes and unit that the file declares.
+        grouped: Whether levels stand in an LOD group; see FbxScene.
     """
 
     name: str
@@ -42,6 +46,13 @@ class SkinnedScene:
     thresholds: Sequence[float]
     material: str
     textures: Mapping[str, str] = field(default_factory=dict)
+    sockets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    frame: Frame = UNREAL
+    grouped: bool = True
+
+    def level_name(self, level: int) -> str:
+        """Name an LOD's object and mesh data."""
+        return level_name(self.name, level, len(self.lods), self.grouped)
 
 
 def encode_skinned_fbx(scene: SkinnedScene) -> bytes:
@@ -59,15 +70,19 @@ def encode_skinned_fbx(scene: SkinnedScene) -> bytes:
     for name, joint, parent in zip(rig.names, rig.joints.astype(np.float64), rig.parents, strict=True):
         x, y, z = (joint - (rig.joints[parent] if parent >= 0 else 0.0)).tolist()
         bones.append(graph.add_bone(name, (x, y, z), bones[parent] if parent >= 0 else armature))
-    parent = graph.add_lod_group(f"{scene.name}_LodGroup", scene.thresholds) if scene.thresholds else ROOT
+    for name, place in scene.sockets.items():
+        joint, (x, y, z) = hung(rig, place)
+        graph.add_empty(f"SOCKET_{name}", (x, y, z), bones[joint])
+    grouped = scene.grouped and scene.thresholds
+    parent = graph.add_lod_group(f"{scene.name}_LodGroup", scene.thresholds) if grouped else ROOT
     meshes = []
     for level, (mesh, weights) in enumerate(zip(scene.lods, scene.rigs, strict=True)):
-        number = graph.add_mesh(scene.name if level == 0 else f"{scene.name}_LOD{level}", surface(mesh), parent)
+        number = graph.add_mesh(scene.level_name(level), surface(mesh), parent)
         graph.connect(slot, number)
         _add_skin(graph, np.int64(number + 1), mesh, weights, bones)
         meshes.append(number)
     _add_bind_pose(graph, [armature, *meshes], bones, rig)
-    return graph.encode(UNREAL)
+    return graph.encode(scene.frame)
 
 
 def _check(scene: SkinnedScene) -> None:

@@ -24,7 +24,7 @@ def upload(values: np.ndarray, dtype: Any, device: str) -> Any:
         return warp.array(values, dtype=dtype, device=device)
     vector = warp.types.type_is_vector(dtype)
     result = warp.empty(values.shape[:-1] if vector else values.shape, dtype=dtype, device=device)
-    kind = warp.dtype_to_numpy(warp.types.type_scalar_type(dtype) if vector else dtype)
+    kind = warp.dtype_to_numpy(dtype._wp_scalar_type_ if vector else dtype)
     source = values.astype(kind, copy=False).reshape(-1).view(np.uint8)
 
     def fill(part: slice, pinned: Any) -> None:

@@ -47,6 +47,12 @@ def boundary_loops(mesh: Mesh) -> list[Int64[np.ndarray, " n"]]:
     return loops
 
 
+def rim_length(mesh: Mesh, loop: Int64[np.ndarray, " n"]) -> float:
+    """Give the length of a loop, metres."""
+    rim = mesh.vertices[loop].astype(np.float64)
+    return float(np.linalg.norm(np.roll(rim, -1, axis=0) - rim, axis=1).sum())
+
+
 def close_holes(mesh: Mesh, perimeter: float) -> Closed:
     """Close holes whose rim is not longer than `perimeter`.
 
@@ -60,7 +66,7 @@ def close_holes(mesh: Mesh, perimeter: float) -> Closed:
     extra: list[np.ndarray] = []
     for loop in loops:
         rim = points[loop]
-        if np.linalg.norm(np.roll(rim, -1, axis=0) - rim, axis=1).sum() > perimeter:
+        if rim_length(mesh, loop) > perimeter:
             continue
         closed += 1
         patch = _least_area(loop, rim, known) if len(loop) <= LARGEST else None

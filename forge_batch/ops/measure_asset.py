@@ -2,115 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from scipy.spatial import ConvexHull
 
 from forge_batch.ops.baker import ERROR_STEPS
 from forge_batch.ops.deviation import measure_deviation
+from forge_batch.ops.exposure import hidden_share
+from forge_batch.ops.finished import Finished, Measured, Values
 from forge_batch.ops.hulls import triangle_budget
-from forge_batch.ops.measure_atlas import measure_layout
+from forge_batch.ops.measure_atlas import count_overlap, measure_layout
 from forge_batch.ops.measure_hulls import measure_hulls
 from forge_batch.ops.measure_maps import (
-    Points,
     count_odd_sizes,
     mean_occlusion,
     measure_albedo,
     measure_normal_error,
     measure_normal_format,
     share_above,
-    spread_points,
 )
+from forge_batch.ops.measure_rig import measure_rig
 from forge_batch.ops.measure_shape import (
     compare_outlines,
     count_open_edges,
-    draw_outlines,
     front_overlap,
     measure_soundness,
     pivot_offset,
     switch_error,
 )
+from forge_batch.ops.measure_texels import FLAT, half_metal, spread_of, stray_gutter
+from forge_batch.ops.measure_views import back_detail
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.outline_overlap import outline_overlap
-from forge_batch.ops.rays import RayScene
+from forge_batch.ops.rig import Rig
 from forge_batch.ops.source import Projection, SourceMesh
+from forge_batch.ops.topology import signed_volume
 from forge_batch.ops.unwrap import measure_uv
 
 LOST_DEGREES = 5.0
 """Angle beyond which a normal map has lost what the source says, degrees."""
 
 VIEWS = ("front", "right", "back", "left")
+CONVEX = 0.98
+"""Share of its convex hull's volume from which a solid has nowhere that is not open to the whole sky."""
 
-
-@dataclass(frozen=True)
-class Measured:
-    """Be one measured value; None was not tested, and the note says why.
-
-    Attributes:
-        bound: The limit where the manifest gives it.
-        breach: Another word than the table's for going beyond it; "pass" only reports.
-    """
-
-    value: int | float | None
-    note: str = ""
-    bound: int | float | None = None
-    breach: Literal["pass", "warn"] | None = None
-
-
-Values = dict[str, Measured]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Be all that is known of an asset when it is about to be packed.
-
-    Attributes:
-        mesh: LOD0, with uv, normals and tangents.
-        lods: All levels, LOD0 first; empty if none were built.
-        screen_sizes: Per level, the share of the screen's height at which it takes over.
-        hulls: For collision; None if none were asked for.
-        maps: By slot name: normal_map, normal_error_map, base_color_map, orm_map, occlusion_map.
-        cutouts: (h, w, 4) by view.
-        manifest: The resolved manifest.
-    """
-
-    mesh: Mesh
-    source: SourceMesh
-    lods: Sequence[Mesh]
-    screen_sizes: Sequence[float]
-    hulls: Sequence[Mesh] | None
-    maps: Mapping[str, np.ndarray]
-    cutouts: Mapping[str, np.ndarray]
-    manifest: Mapping[str, Any]
-
-    def wish(self, stage: str, field: str, default: Any) -> Any:
-        """Give what the manifest says, or a default where the stage has no such field."""
-        value = self.manifest.get(stage, {}).get(field, default)
-        return default if value is None else value
-
-    @cached_property
-    def points(self) -> Points:
-        return spread_points(self.mesh)
-
-    @property
-    def texture_size(self) -> int:
-        return max(
-            (max(image.shape[:2]) for image in self.maps.values()), default=int(self.wish("unwrap", "texture_size", 2048))
-        )
-
-    @property
-    def reshaped(self) -> bool:
-        """Whether the manifest asked for another shape than the source's."""
-        return bool(self.wish("symmetrize", "mode", "off") != "off")
+TELLING = 0.05
+"""Degrees that turning a normal map's green must change before it says which way is right."""
 
 
 def measure_shape(asset: Finished) -> Values:
     """Measure soundness, and closeness to the source."""
     sound = measure_soundness(asset.mesh)
-    is_open = bool(asset.wish("repair", "open", default=False))
+    is_open = asset.is_open
     declared = Measured(sound.open_edges, "open on purpose: repair.open is true", breach="pass")
     budget = asset.wish("decimate", "triangles", None) if asset.wish("decimate", "enabled", default=True) else None
     values: Values = {
@@ -125,19 +70,30 @@ def measure_shape(asset: Finished) -> Values:
         "floaters": Measured(sound.floaters),
         "inner_shells": Measured(100.0 * sound.inner_share),
     }
-    softened: Literal["warn"] | None = "warn" if asset.reshaped else None
-    note = "symmetrize changed the shape on purpose" if asset.reshaped else ""
-    reference = draw_outlines(asset.source.mesh)
-    for level, lod in enumerate(asset.lods or [asset.mesh]):
-        values[f"silhouette_lod{level}"] = Measured(compare_outlines(lod, reference), note, breach=softened)
-    deviation = measure_deviation(asset.mesh, asset.source.mesh, 20_000)
-    values["surface_deviation"] = Measured(100.0 * deviation.p99 / asset.mesh.diagonal, note)
+    inside = Measured(None, "an open surface shows both sides") if is_open else Measured(100.0 * hidden_share(asset.mesh))
+    values["hidden_surface"] = inside
     if len(asset.lods) > 1:
         values["lod_watertight"] = Measured(None if is_open else max(count_open_edges(lod) for lod in asset.lods[1:]))
+    return values
+
+
+def measure_likeness(asset: Finished) -> Values:
+    """Measure closeness to the source, and of coarser levels to LOD0 where they take over."""
+    values: Values = {}
     for level, (lod, screen_size) in enumerate(zip(asset.lods, asset.screen_sizes, strict=False)):
         if level:
             error = measure_deviation(asset.lods[0], lod, 10_000).p99
             values[f"lod{level}_pixels"] = Measured(switch_error(error, asset.mesh.diagonal, float(screen_size)))
+    if asset.source is None:
+        return values
+    softened: Literal["warn"] | None = "warn" if asset.reshaped else None
+    note = "symmetrize changed the shape on purpose" if asset.reshaped else ""
+    for level, lod in enumerate(asset.lods or [asset.mesh]):
+        values[f"silhouette_lod{level}"] = Measured(compare_outlines(lod, asset.outlines), note, breach=softened)
+    deviation = measure_deviation(asset.mesh, asset.source.mesh, 20_000)
+    largest = f"largest {100.0 * deviation.largest / asset.mesh.diagonal:.2f} %"
+    said = "; ".join(filter(None, (note, largest)))
+    values["surface_deviation"] = Measured(100.0 * deviation.p99 / asset.mesh.diagonal, said)
     return values
 
 
@@ -150,8 +106,12 @@ def measure_atlas(asset: Finished) -> Values:
     layout, stretch = measure_layout(asset.mesh, size, padding), measure_uv(asset.mesh)
     wanted = asset.wish("unwrap", "texel_density", None)
     error = Measured(None, "the manifest asks for no density") if wanted is None else None
-    return {
-        "uv_overlap": Measured(layout.overlap),
+    shared = asset.wish("symmetrize", "uv", "own") == "shared" and asset.reshaped
+    on_purpose = Measured(layout.overlap, "halves share texels on purpose: symmetrize.uv is shared", breach="pass")
+    turned = Measured(layout.mirrored, "halves share texels on purpose: symmetrize.uv is shared", breach="pass")
+    values: Values = {
+        "uv_overlap": on_purpose if shared else Measured(layout.overlap),
+        "uv_mirrored": turned if shared else Measured(layout.mirrored),
         "degenerate_uv": Measured(layout.empty_faces),
         "uv_stretch_mean": Measured(stretch.stretch_mean),
         "uv_stretch_p95": Measured(stretch.stretch_p95),
@@ -161,39 +121,82 @@ def measure_atlas(asset: Finished) -> Values:
         "atlas_use": Measured(100.0 * layout.use),
         "padding": Measured(layout.gap, bound=padding),
     }
+    coarse = [lod for lod in asset.lods[1:] if lod.uv is not None]
+    if coarse:
+        found = [count_overlap(lod, size) for lod in coarse]
+        said = ", ".join(f"LOD{level} {count}" for level, count in enumerate(found, start=1))
+        values["lod_uv_overlap"] = Measured(max(found), said, breach="pass" if shared else None)
+    return values
 
 
 def measure_maps(asset: Finished) -> Values:
-    """Measure the textures that were baked."""
+    """Measure the textures by themselves."""
     values: Values = {}
     mesh, maps = asset.mesh, asset.maps
     if maps:
         values["texture_sizes"] = Measured(count_odd_sizes(list(maps.values())))
     if mesh.uv is None or mesh.normals is None:
         return values
-    if "normal_map" in maps and mesh.tangents is not None:
+    if "normal_map" in maps:
         kind = measure_normal_format(maps["normal_map"], asset.points)
-        cage = float(asset.wish("bake_normal", "cage", 0.02)) * mesh.diagonal
-        error = measure_normal_error(mesh, maps["normal_map"], asset.points, RayScene(asset.source.mesh), cage)
-        breach: Literal["warn"] | None = "warn" if asset.reshaped else None
-        values |= {
-            "normal_map_length": Measured(100.0 * kind.length),
-            "normal_map_backward": Measured(100.0 * kind.backward),
-            "normal_map_mean": Measured(error.mean, breach=breach),
-            "normal_map_p95": Measured(error.p95, breach=breach),
-            "bake_misses": Measured(100.0 * error.misses),
-        }
+        values["normal_map_length"] = Measured(100.0 * kind.length)
+        values["normal_map_backward"] = Measured(100.0 * kind.backward)
     if "normal_error_map" in maps:
         lost = share_above(maps["normal_error_map"], LOST_DEGREES * ERROR_STEPS, asset.points)
         values["normal_map_lost"] = Measured(100.0 * lost)
     if "base_color_map" in maps:
+        values["padding_fill"] = _padding_fill(asset, maps["base_color_map"])
         albedo = measure_albedo(mesh, maps["base_color_map"], maps.get("occlusion_map"), asset.points)
         note = f"with up {albedo.up:+.2f}, with occlusion {albedo.occlusion:+.2f}"
         values["albedo_range"] = Measured(100.0 * albedo.outside)
         values["baked_light"] = Measured(max(albedo.up, albedo.occlusion, 0.0), note)
+        back = back_detail(mesh, maps["base_color_map"], float(asset.wish("place", "yaw_degrees", 0.0)))
+        values["back_detail"] = Measured(back, "the front is plain" if back is None else "")
     if "orm_map" in maps:
         values["occlusion_present"] = Measured(mean_occlusion(maps["orm_map"], asset.points))
+        values["half_metal"] = Measured(100.0 * half_metal(maps["orm_map"], asset.points))
+    if maps and asset.source is not None:
+        values["constant_maps"] = _constant_maps(asset, asset.source)
     return values
+
+
+def measure_bake(asset: Finished) -> Values:
+    """Measure how far the normal map agrees with the source."""
+    mesh, normal = asset.mesh, asset.maps.get("normal_map")
+    if asset.source is None or normal is None or mesh.uv is None or mesh.tangents is None:
+        return {}
+    error = measure_normal_error(asset.normal_angles, asset.points)
+    breach: Literal["warn"] | None = "warn" if asset.reshaped else None
+    tells = abs(error.turned - error.mean) > TELLING
+    return {
+        "normal_map_mean": Measured(error.mean, breach=breach),
+        "normal_map_p95": Measured(error.p95, breach=breach),
+        "normal_map_green": Measured(error.mean - error.turned if tells else None, "" if tells else "no relief to tell it by"),
+        "bake_misses": Measured(100.0 * error.misses),
+    }
+
+
+def _padding_fill(asset: Finished, base_color: np.ndarray) -> Measured:
+    """Measure the gutter of the base colour, where dark lines show first: half the padding, at 2048 at most 4 texels."""
+    size = base_color.shape[0]
+    if base_color.shape[1] != size or (base_color == base_color[0, 0]).all():
+        return Measured(None, "the base color is of one colour, or no square")
+    reach = round(min(4.0, 0.5 * float(asset.wish("unwrap", "padding", 8))) * size / 2048)
+    return Measured(100.0 * stray_gutter(asset.mesh, base_color, max(reach, 1)))
+
+
+def _constant_maps(asset: Finished, source: SourceMesh) -> Measured:
+    """Count channels that say nothing though the source, or the bake that was asked for, does."""
+    flat = []
+    if "base_color_map" in asset.maps and max(spread_of(asset.maps["base_color_map"], asset.points)) < FLAT:
+        flat += ["base color"] if np.ptp(source.base_color, axis=0).max() > 0.05 or source.projections else []
+    if "orm_map" in asset.maps:
+        hollow = "occlusion_map" in asset.maps and signed_volume(asset.mesh) < CONVEX * ConvexHull(asset.mesh.vertices).volume
+        said = (hollow, np.ptp(source.roughness) > 0.05, np.ptp(source.metallic) > 0.05)
+        spread = spread_of(asset.maps["orm_map"], asset.points)
+        names = ("occlusion", "roughness", "metallic")
+        flat += [name for name, wide, says in zip(names, spread, said, strict=True) if says and wide < FLAT]
+    return Measured(len(flat), ", ".join(flat))
 
 
 def measure_collision(asset: Finished) -> Values:
@@ -204,7 +207,6 @@ def measure_collision(asset: Finished) -> Values:
     method = asset.wish("build_collision", "method", "convex_decomposition")
     rough: Literal["pass"] | None = None if method == "convex_decomposition" else "pass"
     note = "" if rough is None else f"build_collision.method is {method}: rough on purpose"
-    is_open = bool(asset.wish("repair", "open", default=False))
     return {
         "collision_hulls": Measured(fit.hulls, bound=asset.wish("build_collision", "max_hulls", None)),
         "collision_vertices": Measured(fit.vertices, bound=asset.wish("build_collision", "max_vertices", None)),
@@ -213,8 +215,9 @@ def measure_collision(asset: Finished) -> Values:
         ),
         "collision_convexity": Measured(100.0 * fit.dent),
         "collision_volume": Measured(None, "an open surface has no volume")
-        if is_open
+        if asset.is_open
         else Measured(fit.volume, note, breach=rough),
+        "collision_volume_least": Measured(None if asset.is_open or not asset.hulls else fit.volume, note, breach=rough),
         "collision_coverage": Measured(100.0 * fit.coverage),
     }
 
@@ -229,6 +232,8 @@ def measure_placement(asset: Finished) -> Values:
             100.0 * abs(measured / float(height) - 1.0), f"{measured:.2f} cm, wanted {float(height):g} cm"
         )
         values["pivot"] = Measured(100.0 * pivot_offset(asset.mesh.vertices, asset.wish("place", "pivot", "bottom_center")))
+    if asset.source is None:
+        return values
     masks = {view: asset.cutouts[view][..., 3] >= 128 for view in VIEWS if view in asset.cutouts}
     if "front" in masks:
         yaw = float(asset.wish("place", "yaw_degrees", 0.0))
@@ -247,6 +252,24 @@ def measure_placement(asset: Finished) -> Values:
     return values
 
 
+def measure_skeleton(asset: Finished, rig: Rig, mesh: Mesh, unmatched: Sequence[str]) -> Values:
+    """Measure a rig, under the names it has in packages, on the mesh that its weights belong to.
+
+    `unmatched` are the joints that have no name of the Mannequin's.
+    """
+    facts = measure_rig(rig, mesh)
+    kept = asset.wish("export", "bone_names", "mannequin") == "keep"
+    return {
+        "rig_joints": Measured(facts.joints),
+        "rig_roots": Measured(facts.roots),
+        "rig_names": Measured(len(unmatched), ", ".join(unmatched), breach="pass" if kept else None),
+        "rig_weights": Measured(facts.unbound),
+        "rig_influences": Measured(facts.influences, bound=int(asset.wish("export", "influences", 8))),
+        "rig_leaf_bones": Measured(facts.leaves),
+        "rig_stretch": Measured(facts.stretch, "" if facts.stretch else "a walk needs the joints of arms and legs"),
+    }
+
+
 def _shows(projection: Projection, cutout: np.ndarray) -> bool:
     """Tell whether a projection was made from a cut-out.
 
@@ -257,3 +280,15 @@ def _shows(projection: Projection, cutout: np.ndarray) -> bool:
     solid = cutout[..., 3] >= 250
     same = (projection.image[solid] == cutout[solid, :3]).all(axis=1)
     return bool(same.mean() > 0.5) if len(same) else False
+
+
+GROUPS = (
+    measure_shape,
+    measure_likeness,
+    measure_atlas,
+    measure_maps,
+    measure_bake,
+    measure_collision,
+    measure_placement,
+)
+"""Everything, in the order of cost and sense."""

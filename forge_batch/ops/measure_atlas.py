@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, no_type_check
 
 import cv2
 import numpy as np
-from jaxtyping import Int, Int32, UInt8
+from jaxtyping import Bool, Float64, Int, Int32, UInt8
 from numba import njit
 
 from forge_batch.ops.mesh import Mesh
@@ -26,6 +27,7 @@ class Layout(NamedTuple):
         variation: Standard deviation over mean of the charts' densities, by area.
         thin: Share of charts whose mean width is below the padding.
         charts: How many there are.
+        mirrored: Faces that are laid out as seen from behind.
     """
 
     overlap: int
@@ -36,6 +38,7 @@ class Layout(NamedTuple):
     variation: float
     thin: float
     charts: int
+    mirrored: int
 
 
 def measure_layout(mesh: Mesh, size: int, padding: float) -> Layout:
@@ -46,7 +49,8 @@ def measure_layout(mesh: Mesh, size: int, padding: float) -> Layout:
     count = int(chart.max(initial=-1)) + 1
     cover, owner = _draw(texels, mesh.faces, chart, size)
     corners = texels[mesh.faces]
-    flat = 0.5 * np.abs(_cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    signed = -0.5 * _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # v grows downwards
+    flat = np.abs(signed)
     area = face_areas(mesh)
     flat_of, area_of = (np.bincount(chart, weights=values, minlength=count) for values in (flat, area))
     real = area_of > 0
@@ -62,7 +66,25 @@ def measure_layout(mesh: Mesh, size: int, padding: float) -> Layout:
         spread / max(mean, 1e-12),
         float((_widths(corners, faces, chart, flat_of) < padding).mean()),
         count,
+        int((signed < -1e-14 * size * size).sum()),
     )
+
+
+def count_overlap(mesh: Mesh, size: int) -> int:
+    """Count the texels of a page of `size` x `size` whose centre lies inside more than one face."""
+    return int((draw_cover(mesh, size) > 1).sum())
+
+
+def draw_charts(mesh: Mesh, size: int) -> Int32[np.ndarray, "h w"]:
+    """Give the chart that covers the centre of each texel of a page, -1 for none."""
+    assert mesh.uv is not None
+    return _draw(mesh.uv.astype(np.float64) * size, mesh.faces, find_charts(mesh), size)[1]
+
+
+def draw_cover(mesh: Mesh, size: int) -> UInt8[np.ndarray, "h w"]:
+    """Count the faces that hold the centre of each texel of a page well inside them."""
+    assert mesh.uv is not None
+    return _draw(mesh.uv.astype(np.float64) * size, mesh.faces, np.zeros(len(mesh.faces), np.int32), size)[0]
 
 
 def find_charts(mesh: Mesh) -> Int32[np.ndarray, " f"]:
@@ -86,21 +108,45 @@ def _seamed(mesh: Mesh) -> tuple[Int[np.ndarray, "f 3"], Int32[np.ndarray, " f"]
     return faces, link(len(faces), order[:-1][same] // 3, order[1:][same] // 3)
 
 
+def chart_widths(mesh: Mesh, size: int) -> tuple[Float64[np.ndarray, " c"], Int32[np.ndarray, " f"]]:
+    """Give the mean width of every chart in texels of a page of `size`, and the chart of each face."""
+    assert mesh.uv is not None
+    faces, chart = _seamed(mesh)
+    corners = mesh.uv.astype(np.float64)[mesh.faces] * size
+    flat = 0.5 * np.abs(_cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    return _widths(corners, faces, chart, np.bincount(chart, weights=flat)), chart
+
+
 def least_gap(owner: Int32[np.ndarray, "h w"]) -> float:
     """Give the least number of free texels between texels of different charts (-1 is free), Euclidean, to half a texel."""
+    least = float(max(owner.shape))
+    for border, gap in _borders(owner):
+        if border.any():
+            least = min(least, float(gap[border].min()))
+    return least
+
+
+def close_charts(mesh: Mesh, size: int, least: float) -> Bool[np.ndarray, "s s"]:
+    """Mark the texels of a page half way between two charts that are nearer to each other than `least` texels."""
+    owner = draw_charts(mesh, size)
+    found = np.zeros(owner.shape, bool)
+    for border, gap in _borders(owner):
+        near = border & (gap < least)
+        found[: near.shape[0], : near.shape[1]] |= near
+    return found
+
+
+def _borders(owner: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Give, along both axes, where the nearest chart changes from a texel to the next, and how many are free between."""
     taken = (owner >= 0).astype(np.uint8)
     distance, labels = cv2.distanceTransformWithLabels(1 - taken, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     chart_of = np.full(labels.max() + 1, -1, np.int32)
     chart_of[labels[taken > 0]] = owner[taken > 0]
     nearest = chart_of[labels]
-    least = float(max(owner.shape))
     for axis in (0, 1):
         a, b = (np.take(nearest, np.arange(start, nearest.shape[axis] - 1 + start), axis) for start in (0, 1))
         da, db = (np.take(distance, np.arange(start, distance.shape[axis] - 1 + start), axis) for start in (0, 1))
-        border = a != b
-        if border.any():
-            least = min(least, float((da + db)[border].min()))
-    return least
+        yield a != b, da + db
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

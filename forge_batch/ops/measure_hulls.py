@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import manifold3d
 import numpy as np
+from jaxtyping import Bool, Float64
 
 from forge_batch.ops.deviation import distances, sample_surface
 from forge_batch.ops.mesh import Mesh
@@ -37,7 +38,20 @@ class HullFit(NamedTuple):
 
 def measure_hulls(hulls: Sequence[Mesh], mesh: Mesh, samples: int = 4000) -> HullFit:
     """Measure hulls against the mesh they stand for; the mesh's volume means something only if it is closed."""
-    points = sample_surface(mesh, samples)
+    bare = find_uncovered(hulls, mesh, sample_surface(mesh, samples))
+    volume = abs(signed_volume(mesh))
+    return HullFit(
+        len(hulls),
+        max((len(np.unique(hull.faces)) for hull in hulls), default=0),
+        sum(len(hull.faces) for hull in hulls),
+        max((_dent(hull) for hull in hulls), default=0.0),
+        _union_volume(hulls) / volume if volume > 1e-9 * mesh.diagonal**3 else 0.0,
+        float((~bare).mean()),
+    )
+
+
+def find_uncovered(hulls: Sequence[Mesh], mesh: Mesh, points: Float64[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+    """Mark points that lie in no hull and farther than 2 % of the mesh's diagonal from all."""
     covered = np.zeros(len(points), bool)
     for hull in hulls:
         normals, offsets = _planes(hull)
@@ -49,15 +63,7 @@ def measure_hulls(hulls: Sequence[Mesh], mesh: Mesh, samples: int = 4000) -> Hul
         rest = near[~inside]
         if len(rest):
             covered[rest] = distances(points[rest], hull) <= REACH * mesh.diagonal
-    volume = abs(signed_volume(mesh))
-    return HullFit(
-        len(hulls),
-        max((len(np.unique(hull.faces)) for hull in hulls), default=0),
-        sum(len(hull.faces) for hull in hulls),
-        max((_dent(hull) for hull in hulls), default=0.0),
-        _union_volume(hulls) / volume if volume > 1e-9 * mesh.diagonal**3 else 0.0,
-        float(covered.mean()),
-    )
+    return ~covered
 
 
 def _planes(hull: Mesh) -> tuple[np.ndarray, np.ndarray]:

@@ -64,21 +64,33 @@ def share_above(image: UInt8[np.ndarray, "h w"], limit: float, points: Points) -
 
 
 class NormalError(NamedTuple):
-    """Be the angle in degrees between mapped and source normals (mean and 95th percentile, by area), and rays that missed."""
+    """Be the angle in degrees between mapped and source normals (mean and 95th percentile, by area), and rays that missed.
+
+    `turned` is the mean with the map's green turned round: smaller where the map has the other convention (DirectX).
+    """
 
     mean: float
     p95: float
     misses: float
+    turned: float
 
 
-def measure_normal_error(
+class NormalAngles(NamedTuple):
+    """Be, per point, the angle in degrees between mapped and source normal, the same with green turned, and if there is one."""
+
+    angle: np.ndarray
+    turned: np.ndarray
+    found: np.ndarray
+
+
+def measure_normal_angles(
     mesh: Mesh, normal: UInt16[np.ndarray, "h w 3"], points: Points, scene: RayScene, cage: float
-) -> NormalError:
+) -> NormalAngles:
     """Compare what the mapped surface says with what the source says at the same place.
 
     The place is the nearest along the low-poly normal, outwards or inwards, where the source faces the same way, no further
     than `cage` (metres). Nothing of the bake is used: the map is decoded as an engine does, with interpolated N and T not
-    normalised and B = w * cross(N, T). Points without such a place are counted and left out.
+    normalised and B = w * cross(N, T).
     """
     assert mesh.normals is not None
     assert mesh.tangents is not None
@@ -91,16 +103,23 @@ def measure_normal_error(
     n, t = at(mesh.normals), at(mesh.tangents)
     b = np.sign(t[:, 3:]) * np.cross(n, t[:, :3])
     x, y, z = np.split(read_linear(normal, points.uv).astype(np.float64) * 2.0 - 1.0, 3, axis=1)
-    mapped = _unit(x * t[:, :3] + y * b + z * n)
-    outwards = _unit(n)
-    near, true = _nearest_facing(at(mesh.vertices), outwards, scene, cage)
-    facing = near <= cage
-    if not facing.any():
-        return NormalError(180.0, 180.0, 1.0)
-    angle = np.degrees(np.arccos(np.clip(np.einsum("nc,nc->n", true, mapped), -1.0, 1.0)))[facing]
-    weight = points.area[facing]
+    near, true = _nearest_facing(at(mesh.vertices), _unit(n), scene, cage)
+    angle, turned = (
+        np.degrees(np.arccos(np.clip(np.einsum("nc,nc->n", true, _unit(x * t[:, :3] + sign * y * b + z * n)), -1.0, 1.0)))
+        for sign in (1.0, -1.0)
+    )
+    return NormalAngles(angle, turned, near <= cage)
+
+
+def measure_normal_error(angles: NormalAngles, points: Points) -> NormalError:
+    """Sum up angles; points without a place to compare with are counted and left out."""
+    found = angles.found
+    if not found.any():
+        return NormalError(180.0, 180.0, 1.0, 180.0)
+    weight = points.area[found]
     missed = float(1.0 - weight.sum() / points.area.sum())
-    return NormalError(float(np.average(angle, weights=weight)), _weighted_quantile(angle, weight, 0.95), missed)
+    mean, other = (float(np.average(values[found], weights=weight)) for values in (angles.angle, angles.turned))
+    return NormalError(mean, _weighted_quantile(angles.angle[found], weight, 0.95), missed, other)
 
 
 def _nearest_facing(
@@ -142,13 +161,18 @@ def measure_albedo(
     """Look for light that was painted into the base color: bright where the surface looks up, dark where it is occluded."""
     assert mesh.normals is not None
     rgb = read_linear(base_color, points.uv).astype(np.float64) * 255.0
-    luminance = rgb @ (0.2126, 0.7152, 0.0722)
+    light = luminance(rgb)
     up = _unit(np.einsum("nk,nkc->nc", points.weights, mesh.normals[mesh.faces[points.face]]).astype(np.float64))[:, 1]
-    outside = float(np.average((luminance < 30.0) | (luminance > 243.0), weights=points.area))
+    outside = float(np.average((light < 30.0) | (light > 243.0), weights=points.area))
     openness = 0.0
     if occlusion is not None:
-        openness = _correlation(luminance, read_linear(occlusion[..., None], points.uv)[:, 0].astype(float), points.area)
-    return Albedo(outside, _correlation(luminance, up, points.area), openness)
+        openness = _correlation(light, read_linear(occlusion[..., None], points.uv)[:, 0].astype(float), points.area)
+    return Albedo(outside, _correlation(light, up, points.area), openness)
+
+
+def luminance(rgb: np.ndarray) -> np.ndarray:
+    """Weigh red, green and blue (Rec. 709) of stored values (n, 3), in their unit: (n,)."""
+    return np.asarray(rgb @ np.array((0.2126, 0.7152, 0.0722), rgb.dtype))
 
 
 def mean_occlusion(orm: UInt8[np.ndarray, "h w 3"], points: Points) -> float:

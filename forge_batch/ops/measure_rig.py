@@ -25,6 +25,7 @@ class RigFacts(NamedTuple):
         influences: Most joints that move one vertex.
         leaves: Joints that move nothing and carry no other: what some exporters add at the ends of chains.
         stretch: How many times longer an edge becomes in a walk, 99th percentile; None for what has no legs and arms.
+        roots: Joints without a parent; engines take one.
     """
 
     joints: int
@@ -32,6 +33,7 @@ class RigFacts(NamedTuple):
     influences: int
     leaves: int
     stretch: float | None
+    roots: int
 
 
 def measure_rig(rig: Rig, mesh: Mesh) -> RigFacts:
@@ -50,4 +52,5 @@ def measure_rig(rig: Rig, mesh: Mesh) -> RigFacts:
         int((rig.weights > 0).sum(axis=1).max(initial=0)),
         int((~moving & ~carrying).sum()),
         stretch,
+        int((rig.parents < 0).sum()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -12,7 +13,7 @@ from forge_batch.ops.components import component_volumes, face_components, find_
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import weld_index
 from forge_batch.ops.topology import face_areas, find_edges
-from forge_batch.ops.zbuffer import MARGIN, silhouette
+from forge_batch.ops.zbuffer import MARGIN, frame_view, silhouette
 
 VIEWS = tuple((45.0 * k + 7.0, elevation) for elevation in (-20.0, 10.0, 45.0) for k in range(8))
 """Azimuth and elevation, degrees, of the 24 views that outlines are compared in; turned, so that no box is seen square."""
@@ -72,25 +73,55 @@ def measure_soundness(mesh: Mesh) -> Soundness:
 
 
 class Outlines(NamedTuple):
-    """Be the outlines of a reference in `VIEWS`, and the box they were framed by."""
+    """Be the outlines of a reference in `VIEWS`, the box they were framed by, and where each may as well run elsewhere."""
 
     masks: list[np.ndarray]
     bounds: np.ndarray
+    doubtful: list[np.ndarray]
 
 
-def draw_outlines(mesh: Mesh) -> Outlines:
-    """Draw a reference's outlines once, to compare several meshes with."""
+def draw_outlines(mesh: Mesh, grain: float = 0.0) -> Outlines:
+    """Draw a reference's outlines once, to compare several meshes with.
+
+    A surface made of voxels is known to half a voxel: its outline runs along stairs that are no shape, and that no finished
+    mesh should have. Pixels within half a voxel of it are doubtful. In 512 pixels those are none from 512 voxels on.
+
+    Args:
+        mesh: The reference.
+        grain: Edge of its voxels, metres; 0 if it has none.
+    """
     bounds = np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)])
-    return Outlines([silhouette(mesh.vertices, mesh.faces, a, e, OUTLINE, bounds) for a, e in VIEWS], bounds)
+    masks = [silhouette(mesh.vertices, mesh.faces, a, e, OUTLINE, bounds) for a, e in VIEWS]
+    reach = [0.5 * grain * OUTLINE / (2.0 * frame_view(bounds, a, e).half) for a, e in VIEWS]
+    return Outlines(masks, bounds, [_near_outline(mask, most) for mask, most in zip(masks, reach, strict=True)])
+
+
+def _near_outline(mask: Bool[np.ndarray, "s s"], reach: float) -> Bool[np.ndarray, "s s"]:
+    """Mark pixels whose middle lies within `reach` pixels of the outline, which runs half a pixel from the nearest middles."""
+    if reach < 0.5:
+        return np.zeros_like(mask)
+    sides = [cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for side in (mask, ~mask)]
+    return np.asarray(np.maximum(*sides) - 0.5 <= reach)
 
 
 def compare_outlines(mesh: Mesh, reference: Outlines) -> float:
-    """Give intersection over union with a reference's outlines, 0..1, mean over all views."""
-    overlaps = []
-    for (azimuth, elevation), mask in zip(VIEWS, reference.masks, strict=True):
+    """Give intersection over union with a reference's outlines, 0..1, mean over all views; doubtful pixels always agree."""
+    return float(np.mean([_overlap(drawn, mask) for drawn, mask in _pairs(mesh, reference)]))
+
+
+def worst_outline(mesh: Mesh, reference: Outlines) -> tuple[np.ndarray, np.ndarray]:
+    """Give the mesh's and the reference's outline in the view where they agree least; doubtful pixels agree."""
+    return min(_pairs(mesh, reference), key=lambda pair: _overlap(*pair))
+
+
+def _pairs(mesh: Mesh, reference: Outlines) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for (azimuth, elevation), mask, doubtful in zip(VIEWS, reference.masks, reference.doubtful, strict=True):
         drawn = silhouette(mesh.vertices, mesh.faces, azimuth, elevation, OUTLINE, reference.bounds)
-        overlaps.append((drawn & mask).sum() / max((drawn | mask).sum(), 1))
-    return float(np.mean(overlaps))
+        yield np.where(doubtful, mask, drawn), mask
+
+
+def _overlap(drawn: np.ndarray, mask: np.ndarray) -> float:
+    return float((drawn & mask).sum() / max((drawn | mask).sum(), 1))
 
 
 def switch_error(deviation: float, diameter: float, screen_size: float) -> float:

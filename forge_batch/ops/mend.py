@@ -23,6 +23,9 @@ LOST = 0.004
 HIDDEN = 0.04
 """Share of the surface nobody sees beyond which there must be a lining inside."""
 
+HOLLOW = 0.06
+"""The same of a surface built anew: beyond, a hole was too wide to bridge, and the inside of the shell was built as well."""
+
 TORN = 1 / 3
 """Share of open edges from which a surface counts as torn into single triangles."""
 
@@ -53,7 +56,7 @@ def mend(given: Mesh, weld_distance: float, perimeter: float, *, unite: bool, an
 
     The passes keep every vertex that they can. Their result is not believed where it is not closed, has lost a part of what
     can be seen of the given surface, or still has a lining that nobody sees. Then the outside is built anew from voxels, about
-    as fine as the given triangles, and taken if it is closed and has lost less.
+    as fine as the given triangles, and taken if it is closed, no hollow shell, and has lost less.
 
     Args:
         given: Finite, at least one face.
@@ -78,6 +81,8 @@ def mend(given: Mesh, weld_distance: float, perimeter: float, *, unite: bool, an
         fresh, dropped = _anew(reference, cells, perimeter)
         if not fresh.topology.closed or not len(fresh.mesh.faces):
             continue
+        if unite and hidden_share(fresh.mesh) > HOLLOW:
+            break  # finer voxels bridge less
         if not result.topology.closed or lost_distance(fresh.mesh, reference) <= max(LOST, lost):
             return Mended(fresh._replace(closed=result.closed), False, dropped, reason, cells)
     return gentle

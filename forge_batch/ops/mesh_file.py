@@ -16,6 +16,37 @@ SOLID = re.compile(r"^(UBX|UCX|MCDCX|USP|UCP)_|-(conv)?colonly$|_Collider_\d\d$"
 """Names of objects that are shapes for collision and not to be seen: Unreal's, Godot's and ours for Unity."""
 
 
+def decode_textured(data: bytes, kind: str, name: str) -> tuple[Mesh, dict[str, np.ndarray]]:
+    """Give what `decode_mesh` gives, and of a GLB with one material its textures under the names of their slots.
+
+    `normal_map` is spread over 16 bits, `orm_map` has the occlusion texture's red, or 255 where there is none.
+    """
+    mesh = decode_mesh(data, kind, name)
+    return mesh, _textures(data) if kind == "glb" and mesh.uv is not None else {}
+
+
+def _textures(data: bytes) -> dict[str, np.ndarray]:
+    """Read the images of the one material that what is seen of a GLB has; nothing if there are more."""
+    scene = trimesh.load_scene(io.BytesIO(data), file_type="glb", process=False)
+    shapes = [scene.geometry[scene.graph[node][1]] for node in scene.graph.nodes_geometry if not SOLID.search(node)]
+    materials = {id(material): material for shape in shapes if (material := getattr(shape.visual, "material", None))}
+    if len(materials) != 1:
+        return {}
+    (material,) = materials.values()
+
+    def image(word: str) -> np.ndarray | None:
+        found = getattr(material, f"{word}Texture", None)
+        return None if found is None else np.asarray(found.convert("RGB"))
+
+    color, normal, rough, light = (image(word) for word in ("baseColor", "normal", "metallicRoughness", "occlusion"))
+    if rough is not None:
+        red = light[..., 0] if light is not None and light.shape == rough.shape else np.full(rough.shape[:2], 255, np.uint8)
+        rough = np.dstack([red, rough[..., 1:]])
+    deep = None if normal is None else normal.astype(np.uint16) * np.uint16(257)
+    maps = {"base_color_map": color, "normal_map": deep, "orm_map": rough}
+    return {slot: pixels for slot, pixels in maps.items() if pixels is not None}
+
+
 def decode_mesh(data: bytes, kind: str, name: str) -> Mesh:
     """Give everything in a mesh file as one Mesh with its uv if all parts have one, in the file's own frame and unit.
 

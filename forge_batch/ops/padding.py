@@ -28,7 +28,7 @@ def nearest_known(known: Bool[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
     return np.asarray(np.take(index, labels, out=labels, mode="clip"))  # in place: at 8192 each array is 268 MB
 
 
-def fill(flat: Shaped[np.ndarray, t * c], nearest: Int32[np.ndarray, "h w"]) -> None:
+def fill(flat: Shaped[np.ndarray, "t ..."], nearest: Int32[np.ndarray, "h w"]) -> None:
     """Copy to each texel of a flattened map, in place, the value of its nearest_known."""
     rows = nearest.reshape(-1)
     step = 1 << 22

@@ -216,19 +216,23 @@ def on_paper(image: np.ndarray) -> np.ndarray:
 
 
 def beside(image: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Scale a cut-out to the height at which the render (its alpha `like`) shows the object, and centre it likewise."""
+    """Scale a cut-out to the height at which the render (its alpha `like`) shows the object, and centre it likewise.
+
+    The answer is as large as the render.
+    """
+    rows, columns = like.shape
     x, y, w, h = cv2.boundingRect((image[..., 3] > 127).astype(np.uint8))
     left, top, width, height = cv2.boundingRect((like > 127).astype(np.uint8))
     if min(w, h, width, height) == 0:
-        return np.broadcast_to(PAPER, (PANEL, PANEL, 3))
-    scale = min(height / h, PANEL / w)
+        return np.broadcast_to(PAPER, (rows, columns, 3))
+    scale = min(height / h, columns / w)
     # reading through a matrix keeps sub-pixel placement; area scaling first avoids shimmer when shrinking
     filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     shrunk = cv2.resize(on_paper(image), None, fx=scale, fy=scale, interpolation=filtering)
     dx, dy = left + width / 2 - (x + w / 2) * scale, top + height / 2 - (y + h / 2) * scale
     matrix = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]])
     border = tuple(int(value) for value in PAPER)
-    return np.asarray(cv2.warpAffine(shrunk, matrix, (PANEL, PANEL), borderMode=cv2.BORDER_CONSTANT, borderValue=border))
+    return np.asarray(cv2.warpAffine(shrunk, matrix, (columns, rows), borderMode=cv2.BORDER_CONSTANT, borderValue=border))
 
 
 def _map_panel(maps: Maps) -> np.ndarray:

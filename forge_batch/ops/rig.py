@@ -112,6 +112,13 @@ def with_root(rig: Rig) -> Rig:
     return Rig(names, joints, parents, (rig.influences + 1).astype(np.int32), rig.weights)
 
 
+def hung(rig: Rig, place: Sequence[float]) -> tuple[int, list[float]]:
+    """Give the joint that is nearest to a place, and the place as seen from it."""
+    away = np.asarray(place, np.float64) - rig.joints.astype(np.float64)
+    joint = int(np.linalg.norm(away, axis=1).argmin())
+    return joint, away[joint].tolist()
+
+
 def posed(rig: Rig, vertices: Float32[np.ndarray, "v 3"], turns: Float64[np.ndarray, "j 3 3"]) -> Float64[np.ndarray, "v 3"]:
     """Move vertices by linear blend skinning, each joint turned about itself by a matrix in the axes of its parent."""
     world = np.tile(np.eye(4), (len(rig.names), 1, 1))

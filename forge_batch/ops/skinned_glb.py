@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import DracoPy
 import numpy as np
 import pygltflib
 from scipy.spatial.transform import Rotation
@@ -56,15 +57,13 @@ def _decode(gltf: Any, name: str) -> tuple[Mesh, Rig]:
         for primitive in gltf.meshes[node.mesh].primitives:
             if primitive.attributes.JOINTS_0 is None or primitive.attributes.WEIGHTS_0 is None:
                 continue
-            own, share = _bound(gltf, primitive)
+            attributes, corners = _read(gltf, primitive)
+            own, share = _bound(attributes)
             mapped = np.array([number[node] for node in skin.joints], np.int32)[own]
             moves = _moves(gltf, skin, world)
-            place = _rows(gltf, primitive.attributes.POSITION).astype(np.float64)
+            place = attributes["POSITION"].astype(np.float64)
             each = np.einsum("vkab,vb->vka", moves[own], np.column_stack([place, np.ones(len(place))]))[..., :3]
             points.append((each * share[..., None]).sum(axis=1))
-            corners = (
-                np.arange(len(place)) if primitive.indices is None else _rows(gltf, primitive.indices).ravel().astype(np.int64)
-            )
             faces.append(corners.reshape(-1, 3) + start)
             influences.append(mapped)
             weights.append(share)
@@ -130,17 +129,33 @@ def _moves(gltf: Any, skin: Any, world: dict[int, np.ndarray]) -> np.ndarray:
     return np.array([world[node] @ inverse[index] for index, node in enumerate(skin.joints)])
 
 
-def _bound(gltf: Any, primitive: Any) -> tuple[np.ndarray, np.ndarray]:
+def _read(gltf: Any, primitive: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Give each attribute of a primitive, a row for each vertex, and its corners."""
+    packed = (primitive.extensions or {}).get("KHR_draco_mesh_compression")
+    if packed:
+        view = gltf.bufferViews[packed["bufferView"]]
+        start = view.byteOffset or 0
+        out = DracoPy.decode(gltf.binary_blob()[start : start + view.byteLength])
+        rows = {one["unique_id"]: np.asarray(one["data"]) for one in out.attributes}
+        return {name: rows[number] for name, number in packed["attributes"].items()}, np.asarray(out.faces, np.int64).ravel()
+    named = {name: index for name, index in vars(primitive.attributes).items() if isinstance(index, int)}
+    attributes = {name: _rows(gltf, index) for name, index in named.items()}
+    corners = (
+        _rows(gltf, primitive.indices).ravel() if primitive.indices is not None else np.arange(len(attributes["POSITION"]))
+    )
+    return attributes, corners.astype(np.int64)
+
+
+def _bound(attributes: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Give joints and weights of each vertex, of all sets that there are."""
     joints, weights = [], []
     for number in range(8):
-        own, share = (getattr(primitive.attributes, f"{word}_{number}", None) for word in ("JOINTS", "WEIGHTS"))
+        own, share = (attributes.get(f"{word}_{number}") for word in ("JOINTS", "WEIGHTS"))
         if own is None or share is None:
             break
-        joints.append(_rows(gltf, own).astype(np.int64))
-        rows = _rows(gltf, share)
-        scale = 1.0 if rows.dtype == np.float32 else float(np.iinfo(rows.dtype).max)
-        weights.append(rows.astype(np.float64) / scale)
+        joints.append(own.astype(np.int64))
+        scale = 1.0 if share.dtype.kind == "f" else float(np.iinfo(share.dtype).max)
+        weights.append(share.astype(np.float64) / scale)
     return np.concatenate(joints, axis=1), np.concatenate(weights, axis=1)
 
 

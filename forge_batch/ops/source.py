@@ -84,6 +84,11 @@ class SourceMesh:
     texture: SurfaceTexture | None = None
     facts: dict[str, Any] = dataclass_field(default_factory=dict)
 
+    @property
+    def grain(self) -> float:
+        """Edge of the voxels that the generator built the surface of, metres; 0 where it knows none."""
+        return self.field.edge if self.field else 0.0
+
     def sample(self, face: Int[np.ndarray, " n"], barycentric: Float[np.ndarray, "n 3"]) -> Samples:
         """Give the material at points of the surface.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float64
 
 from forge_batch.errors import StageError
 from forge_batch.ops.atlas import signed_areas
@@ -86,8 +87,26 @@ def unwrap(mesh: Mesh, size: int, padding: int, density: float | None, *, folder
 def measure_uv(mesh: Mesh) -> Distortion:
     """Measure stretch, use of the page and orientation; stretch is relative to the density of the whole."""
     assert mesh.uv is not None
+    flat, area, stretch = signed_areas(_page(mesh)), face_areas(mesh), face_stretch(mesh)
+    known = np.isfinite(stretch)
+    order = np.argsort(stretch[known], kind="stable")
+    share = np.cumsum(area[known][order]) / area[known].sum()
+    p95 = stretch[known][order][np.searchsorted(share, 0.95)]
+    mean = np.average(stretch[known], weights=area[known])
+    used = float(np.abs(flat).sum())
+    return Distortion(float(mean), float(p95), used, int((flat < 0).sum()), int((flat == 0).sum()))
+
+
+def _page(mesh: Mesh) -> np.ndarray:
+    """Give the corners of the faces (f, 3, 2) on a page whose v grows upwards."""
+    assert mesh.uv is not None
+    return np.asarray(mesh.uv.astype(np.float64)[mesh.faces] * (1.0, -1.0))
+
+
+def face_stretch(mesh: Mesh) -> Float64[np.ndarray, " f"]:
+    """Give the L2 stretch of each face (Sander et al. 2001), 1 where texels have their mean size; NaN without area in uv."""
     corners = mesh.vertices.astype(np.float64)[mesh.faces]
-    uv = mesh.uv.astype(np.float64)[mesh.faces] * (1.0, -1.0)
+    uv = _page(mesh)
     flat = signed_areas(uv)
     area = face_areas(mesh)
     (s1, t1), (s2, t2), (s3, t3) = (uv[:, k].T for k in range(3))
@@ -96,14 +115,7 @@ def measure_uv(mesh: Mesh) -> Distortion:
     ds = (q1 * (t2 - t3)[:, None] + q2 * (t3 - t1)[:, None] + q3 * (t1 - t2)[:, None]) / twice
     dt = (q1 * (s3 - s2)[:, None] + q2 * (s1 - s3)[:, None] + q3 * (s2 - s1)[:, None]) / twice
     stretch = np.sqrt(0.5 * ((ds**2).sum(axis=1) + (dt**2).sum(axis=1)))
-    stretch *= np.sqrt(np.abs(flat).sum() / area.sum())
-    known = np.isfinite(stretch)
-    order = np.argsort(stretch[known], kind="stable")
-    share = np.cumsum(area[known][order]) / area[known].sum()
-    p95 = stretch[known][order][np.searchsorted(share, 0.95)]
-    mean = np.average(stretch[known], weights=area[known])
-    used = float(np.abs(flat).sum())
-    return Distortion(float(mean), float(p95), used, int((flat < 0).sum()), int((flat == 0).sum()))
+    return np.asarray(stretch * np.sqrt(np.abs(flat).sum() / area.sum()))
 
 
 def _does_not_fit(size: int, padding: int, density: float | None, fits: float) -> StageError:

@@ -32,6 +32,11 @@ class VoxelField:
     values: UInt8[np.ndarray, "n 5"]
     frame: Float64[np.ndarray, "4 4"]
 
+    @property
+    def edge(self) -> float:
+        """Edge of a voxel, metres of house space."""
+        return float(np.cbrt(1 / abs(np.linalg.det(self.frame[:3, :3]))))
+
     def read(self, points: Float[np.ndarray, "p 3"]) -> Float32[np.ndarray, "p 5"]:
         """Interpolate between the eight voxels round each point, of which absent ones do not count.
 

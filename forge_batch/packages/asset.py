@@ -14,7 +14,7 @@ from forge_batch.ops.image_file import encode_png
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.rig import Rig
 from forge_batch.ops.screen_sizes import sphere_diameter
-from forge_batch.packages.names import Names
+from forge_batch.packages.names import Names, pascal
 
 CENTIMETRES = 100.0
 
@@ -64,6 +64,16 @@ class Asset:
         return Names(self.name, self.naming)
 
     @property
+    def model(self) -> str:
+        """Name of the one model that engines other than Unreal get: skinned where there is a rig."""
+        return self.names.skeletal_mesh if self.rig else self.names.mesh
+
+    @property
+    def folder(self) -> str:
+        """Where what an engine imports lies in a package; papers lie beside it."""
+        return pascal(self.name)
+
+    @property
     def shown_normal(self) -> np.ndarray:
         """The OpenGL normal map with as many bits as files shall have; only where there is one."""
         assert self.normal is not None
@@ -82,6 +92,11 @@ def carried(places: Mapping[str, Sequence[float]], axes: np.ndarray, scale: floa
     """Carry places into another frame, as `turned` does with meshes."""
     moved = {name: (axes.astype(np.float64) @ np.asarray(place, np.float64) * scale).tolist() for name, place in places.items()}
     return {name: (x + 0.0, y + 0.0, z + 0.0) for name, (x, y, z) in moved.items()}  # -0 becomes 0
+
+
+def in_folder(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Put files into a folder."""
+    return {f"{folder}/{name}": data for name, data in files.items()}
 
 
 def glb_textures(asset: Asset) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from forge_batch.ops.glb_file import INFLUENCES
 from forge_batch.packages.asset import Asset
 from forge_batch.packages.blender import blender_files
 from forge_batch.packages.godot4 import godot4_files
@@ -26,7 +27,9 @@ class Engine:
         axes: Which of the house's axes (0 width, 1 height, 2 depth) lie along the engine's X, Y and Z.
         maps: What the textures are, in a few words.
         recipe: Gives what tells the engine's importer how to import, from the package's other files; None if there is none.
-        how: How to import; `{mesh}`, `{orm}` and `{mask}` stand for names.
+        how: How to import; `{folder}`, `{mesh}`, `{orm}` and `{mask}` stand for names.
+        how_skinned: What is to be said besides where there is a skeleton.
+        influences: Most joints of a vertex that its models hold.
     """
 
     name: str
@@ -35,12 +38,16 @@ class Engine:
     axes: tuple[int, int, int]
     maps: str
     how: str
+    how_skinned: str
+    influences: int
     recipe: Callable[[Asset, Mapping[str, bytes]], dict[str, Any]] | None = None
 
     def steps(self, asset: Asset) -> str:
         """Say how to import an asset."""
         names = asset.names
-        return self.how.format(mesh=names.mesh, orm=names.texture("orm"), mask=names.texture("mask"))
+        model = names.mesh if self.name == "ue5" else asset.model
+        words = {"folder": asset.folder, "mesh": model, "orm": names.texture("orm"), "mask": names.texture("mask")}
+        return f"{self.how} {self.how_skinned}".format(**words).strip() if asset.rig else self.how.format(**words)
 
 
 ENGINES: Mapping[str, Engine] = {
@@ -52,10 +59,12 @@ ENGINES: Mapping[str, Engine] = {
             ue5_files,
             (2, 0, 1),
             "base colour, normal (DirectX in the zip, OpenGL in the GLB), ORM",
-            "Unzip and drag {mesh}.fbx and the three textures into the content browser. Set {orm} to sRGB off and Masks (no "
-            "sRGB); it holds occlusion, roughness and metallic in red, green and blue. Or drag {mesh}.glb, which wires all "
-            "three by itself but has no LODs and no hulls. With the plugin ForgeImport put the zip into its folder instead: it "
-            "does all this by itself.",
+            "Unzip and drag the folder {folder} into the content browser. Set {orm} to sRGB off and Masks (no sRGB); it "
+            "holds occlusion, roughness and metallic in red, green and blue. Or drag the folder {folder}_glTF, whose "
+            "{mesh}.glb wires all three by itself but has no LODs and no hulls. With the plugin ForgeImport put the zip into "
+            "its folder instead: it does all this by itself.",
+            "SK_... is the skeletal mesh; {mesh} is the same without bones.",
+            8,
             ue5_recipe,
         ),
         Engine(
@@ -64,9 +73,11 @@ ENGINES: Mapping[str, Engine] = {
             unity_hdrp_files,
             (0, 1, 2),
             "base colour, normal (OpenGL), mask map (metallic, occlusion, detail, smoothness)",
-            "Unzip into Assets/ and drag {mesh} into the scene: it has scale 1, its front on +Z, and an LOD group. In an "
-            "HDRP/Lit material set {mask} as the mask map, with sRGB off in its import settings. Unity makes no colliders from "
-            "names: put the meshes of {mesh}_Colliders into Mesh Colliders, each Convex.",
+            "Unzip, drag the folder {folder} into Assets and {mesh} into the scene: it has scale 1, its front on +Z, and an "
+            "LOD group. In an HDRP/Lit material set {mask} as the mask map, with sRGB off in its import settings. Unity "
+            "makes no colliders from names: put the meshes of {mesh}_Colliders into Mesh Colliders, each Convex.",
+            "In the model's import settings choose Rig > Animation Type > Humanoid (or Generic).",
+            8,
         ),
         Engine(
             "godot4",
@@ -74,8 +85,11 @@ ENGINES: Mapping[str, Engine] = {
             godot4_files,
             (0, 1, 2),
             "base colour, normal (OpenGL) and ORM, inside the GLB",
-            "Unzip into the project and drag {mesh}.glb into a scene. Materials are wired, nodes that end with -convcolonly "
-            "become static bodies with convex shapes, and Godot makes LODs by itself.",
+            "Unzip, put the folder {folder} into the project and drag {mesh}.glb into a scene. Materials are wired, nodes "
+            "that end with -convcolonly become static bodies with convex shapes, and Godot makes LODs by itself.",
+            "A character has no such nodes: give it a shape that moves with it. A BoneMap in the import settings renames its "
+            "bones for Godot's retargeting.",
+            INFLUENCES,
         ),
         Engine(
             "blender",
@@ -83,8 +97,11 @@ ENGINES: Mapping[str, Engine] = {
             blender_files,
             (0, 2, 1),
             "base colour, normal (OpenGL), occlusion, roughness and metallic, each an image of its own; ORM inside the GLB",
-            "File > Import > glTF 2.0, {mesh}.glb: it stands upright with its front on -Y and its material wired. For "
-            "materials of your own set every image but the base colour to Non-Color.",
+            "File > Import > glTF 2.0, {mesh}.glb: it stands upright with its front on -Y and its material wired. Coarser "
+            "levels and hulls are in {mesh}_LODs.fbx. For materials of your own set every image but the base colour to "
+            "Non-Color.",
+            "Bones point along the figure's own axes, not along the limbs.",
+            INFLUENCES,
         ),
         Engine(
             "web",
@@ -94,6 +111,8 @@ ENGINES: Mapping[str, Engine] = {
             "base colour, normal (OpenGL) and ORM as WebP, inside the GLB",
             "Load {mesh}.glb with three.js (GLTFLoader and DRACOLoader), Babylon.js or model-viewer. Its mesh is packed by "
             "Draco, its front looks along +Z.",
+            "Its skeleton can be bent, at most four joints a vertex.",
+            INFLUENCES,
         ),
     )
 }

@@ -15,6 +15,9 @@ from types import MappingProxyType
 from forge_batch.artifacts import PACKAGES
 from forge_batch.jobs import TaskRecord
 
+RESULT, REJECTED = "export", "rejected"
+"""Words that the names of packages begin with: of a result, and of what a gate refused."""
+
 PATTERN = (
     r"^(epic|allar|(?=.*\{type\})(?=.*\{([Aa])sset\})(?=.*\{map\})"
     r"(?!.*(\{(type|map)\}).*\3)(?!.*\{[Aa]sset\}.*\{[Aa]sset\})([A-Za-z0-9_]|\{(type|[Aa]sset|map)\}){1,64})$"
@@ -48,9 +51,9 @@ def pascal(asset: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in asset.split("_"))
 
 
-def package_name(asset: str, engine: str) -> str:
+def package_name(asset: str, engine: str, word: str = RESULT) -> str:
     """Give the file name of an asset's package for an engine."""
-    return f"export_{pascal(asset)}_{engine.upper()}.zip"
+    return f"{word}_{pascal(asset)}_{engine.upper()}.zip"
 
 
 def style_fault(style: str) -> str | None:
@@ -66,10 +69,10 @@ def style_fault(style: str) -> str | None:
     return f'"{style[:64]}" holds more than A-Z, a-z, 0-9, _ and the words in braces; {advice}'
 
 
-def packages_in(asset: str, record: TaskRecord) -> dict[str, str]:
-    """Name the packages that an export made, and say which file of its task each one is."""
+def packages_in(asset: str, record: TaskRecord, word: str = RESULT) -> dict[str, str]:
+    """Name the packages that an export made, and say which file of its task each one is; REJECTED are no results."""
     made = {artifact.slot: artifact.path for artifact in record.outputs}
-    return {package_name(asset, engine): made[slot.name] for engine, slot in PACKAGES.items() if slot.name in made}
+    return {package_name(asset, engine, word): made[slot.name] for engine, slot in PACKAGES.items() if slot.name in made}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,9 @@ from forge_batch.ops.render import Maps
 from forge_batch.ops.tangents import split_by_tangent
 from forge_batch.packages.asset import turned
 from forge_batch.packages.names import Names
-from forge_batch.packages.ue5 import GLB_AXES
+from forge_batch.packages.ue5 import FBX_AXES, GLB_AXES
+
+LARGEST = 2 << 30  # bytes that a package may unpack to
 
 
 class Opened(NamedTuple):
@@ -49,16 +52,34 @@ def open_package(path: Path) -> Opened:
         ContentError: The file cannot be read, or is no package.
         StageError: Its model cannot be read.
     """
+    return open_files(read_zip(path), str(path))
+
+
+def read_zip(path: Path) -> dict[str, bytes]:
+    """Give the content of a zip's files by name.
+
+    Raises:
+        ContentError: The file cannot be read, is no zip, or unpacks to more than LARGEST bytes.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            files = {name: archive.read(name) for name in archive.namelist()}
-        report = json.loads(files["report.json"])
-        asset, engine, manifest = str(report["asset"]), str(report["engine"]), files["manifest.yaml"].decode()
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+                raise ContentError(f"{path} unpacks to more than 2 GiB", "this is no package")
+            return {name: archive.read(name) for name in archive.namelist()}
     except OSError as error:
         raise ContentError(f"{path} cannot be read ({error.strerror})", "name a package that exists") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+    except (zipfile.BadZipFile, ValueError) as error:
         raise ContentError(f"{path} is no package of forge-batch", "give export_<Asset>_<ENGINE>.zip") from error
-    models = sorted(name for name in files if name.endswith(".glb"))
+
+
+def open_files(files: Mapping[str, bytes], name: str) -> Opened:
+    """Open the files of a package, which errors call `name`. Raises like `open_package`."""
+    try:
+        report = json.loads(files["report.json"])
+        asset, engine, manifest = str(report["asset"]), str(report["engine"]), files["manifest.yaml"].decode()
+    except (KeyError, ValueError, TypeError) as error:
+        raise ContentError(f"{name} is no package of forge-batch", "give export_<Asset>_<ENGINE>.zip") from error
+    models = sorted(file for file in files if file.endswith(".glb"))
     if models:
         mesh, maps = _of_glb(files[models[0]])
         if engine == "ue5":
@@ -66,6 +87,26 @@ def open_package(path: Path) -> Opened:
     else:
         mesh, maps = _of_unity(files, asset)
     return Opened(asset, engine, manifest, split_by_tangent(mesh), maps)
+
+
+def package_levels(path: Path) -> list[Mesh]:
+    """Give every level of detail that a package holds, the finest first, in house space, with normals, uv and tangents.
+
+    Coarser levels are in an FBX alone; where a package has none, its one mesh is all.
+
+    Raises:
+        What `open_package` raises; BackendUnavailable wherever there is an FBX and ufbx is not installed.
+    """
+    opened = open_package(path)
+    with zipfile.ZipFile(path) as archive:
+        models = {name for name in archive.namelist() if name.endswith(".fbx") and not name.endswith("_Colliders.fbx")}
+        whole = {name.removesuffix(".glb") + ".fbx" for name in archive.namelist() if name.endswith(".glb")}
+        name = next(iter(sorted(models & whole or models)), None)  # a skeletal mesh has a name of its own
+        if name is None:
+            return [opened.mesh]
+        fbx = read_fbx(archive.read(name), name)
+    axes = FBX_AXES.T if opened.engine == "ue5" else np.eye(3, dtype=np.float32)
+    return [split_by_tangent(turned(part.mesh, axes, fbx.unit)) for part in fbx.levels]
 
 
 def _of_glb(data: bytes) -> tuple[Mesh, Maps]:
@@ -81,15 +122,16 @@ def _of_glb(data: bytes) -> tuple[Mesh, Maps]:
     return mesh, Maps(color, _sixteen_bit(normal), orm)
 
 
-def _of_unity(files: dict[str, bytes], asset: str) -> tuple[Mesh, Maps]:
+def _of_unity(files: Mapping[str, bytes], asset: str) -> tuple[Mesh, Maps]:
     """Read Unity's FBX, which stands in house space, and the maps beside it, by the names that its material wires."""
     (model,) = [name for name in files if name.endswith(".fbx") and not name.endswith("_Colliders.fbx")]
     fbx = read_fbx(files[model], model)
+    folder = model.rpartition("/")[0]
 
     def image(name: str | None) -> np.ndarray | None:
         return None if name is None or name not in files else np.asarray(Image.open(io.BytesIO(files[name])))
 
-    color, normal = (image(fbx.textures.get(kind)) for kind in ("DiffuseColor", "NormalMap"))
+    color, normal = (image(f"{folder}/{fbx.textures.get(kind)}") for kind in ("DiffuseColor", "NormalMap"))
     word = Names(asset).texture("mask").rpartition("_")[2]
     mask = image(next((name for name in sorted(files) if word in name and name.endswith(".png")), None))
     orm = None if mask is None else np.dstack([mask[..., 1], 255 - mask[..., 3], mask[..., 0]])

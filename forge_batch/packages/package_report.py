@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from forge_batch.gate_text import HEAD, gate_rows, verdict
+from forge_batch.gate_text import HEAD, add_pictures, gate_rows, verdict
 from forge_batch.gates import Gate
 from forge_batch.ops.document import Document
 from forge_batch.packages.asset import Asset
@@ -72,7 +73,7 @@ class Summary:
             source,
             cutouts,
             gates,
-            skeleton_facts(asset) if engine.name == "ue5" else None,
+            skeleton_facts(asset, engine.influences),
         )
 
     def lines(self) -> list[str]:
@@ -103,15 +104,25 @@ def report_json(summary: Summary, files: Mapping[str, bytes]) -> dict[str, Any]:
         "size_cm": summary.size,
         "texture_size": summary.texture_size,
         **({"skeleton": summary.skeleton} if summary.skeleton else {}),
-        "gates": [gate.to_json() for gate in summary.gates],
+        "gates": [replace(gate, picture="").to_json() for gate in summary.gates],  # the pictures stand in report.html
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in sorted(files.items())
         },
     }
 
 
-def report_html(summary: Summary, steps: str, preview: bytes, licence: str, walk: bytes | None = None) -> str:
-    """Give report.html: picture, verdict, gates, levels of detail, how to import (`steps`), a character also as it walks."""
+def report_html(
+    summary: Summary,
+    steps: str,
+    preview: bytes,
+    licence: str,
+    walk: bytes | None = None,
+    pictures: Mapping[str, bytes] = MappingProxyType({}),
+) -> str:
+    """Give report.html: picture, verdict, gates, levels of detail, how to import (`steps`), a character also as it walks.
+
+    `pictures` show what gates found, by the gate's name.
+    """
     title = pascal(summary.asset)
     page = Document(f"{title} for {summary.engine.title}")
     page.picture(preview, f"{title}: the input front view beside renders of the result")
@@ -141,6 +152,7 @@ def report_html(summary: Summary, steps: str, preview: bytes, licence: str, walk
     page.table(["level", "triangles", "screen size from which it is used"], rows)
     page.heading("Quality gates")
     page.table(HEAD, gate_rows(summary.gates))
+    add_pictures(page, summary.gates, pictures)
     return page.to_html()
 
 

@@ -1,4 +1,4 @@
-"""Build the skinned mesh of a character for Unreal: SK_<Asset>.fbx, and what is to be said of its skeleton."""
+"""Bind the levels of a character to its skeleton, and say what is to be said of it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,45 @@ from typing import Any
 
 import numpy as np
 
-from forge_batch.ops.fbx_skin import SkinnedScene, encode_skinned_fbx
+from forge_batch.ops.fbx_skin import SkinnedScene
 from forge_batch.ops.rig import Rig, carried_over, limited, with_root
-from forge_batch.packages.asset import CENTIMETRES, Asset, switch_distances, turned
+from forge_batch.packages.asset import Asset, switch_distances, turned
 from forge_batch.packages.mannequin import Named, mannequin_names
 
 
-def skinned_fbx(asset: Asset, axes: np.ndarray, textures: Mapping[str, str]) -> bytes:
-    """Give the FBX of a character in Unreal's frame.
+def skinned_scene(asset: Asset, axes: np.ndarray, scale: float, textures: Mapping[str, str]) -> SkinnedScene:
+    """Give the levels of a character in another frame, for an FBX.
 
     Args:
         asset: With a rig for the vertices of `rigged`, its mesh before levels of detail were made.
         axes: Rotation from house space into the file's frame.
+        scale: Of the file's units in a metre.
         textures: File name by FBX material property.
     """
-    rig, _ = _named(asset)
-    rig = limited(rig, asset.influences)
-    rig = replace(rig, joints=(rig.joints @ axes.T * np.float32(CENTIMETRES)).astype(np.float32))
-    assert asset.rigged is not None
-    scene = SkinnedScene(
+    return SkinnedScene(
         asset.names.skeletal_mesh,
-        [turned(mesh, axes, CENTIMETRES) for mesh in asset.lods],
-        [carried_over(rig, asset.rigged, mesh) for mesh in asset.lods],
-        [CENTIMETRES * distance for distance in switch_distances(asset)],
+        [turned(mesh, axes, scale) for mesh in asset.lods],
+        [replace(rig, joints=(rig.joints @ axes.T * np.float32(scale)).astype(np.float32)) for rig in level_rigs(asset)],
+        [scale * distance for distance in switch_distances(asset)],
         asset.names.material,
         textures,
     )
-    return encode_skinned_fbx(scene)
 
 
-def skeleton_facts(asset: Asset) -> dict[str, Any] | None:
-    """Say of a skeleton how many bones it has and which of the Mannequin's they are; None where there is no rig."""
+def level_rigs(asset: Asset) -> list[Rig]:
+    """Give the rig of each level, with a root, names and number of influences as asked for; none where there is no rig."""
+    if asset.rig is None:
+        return []
+    assert asset.rigged is not None
+    rig = limited(_named(asset)[0], asset.influences)
+    return [carried_over(rig, asset.rigged, mesh) for mesh in asset.lods]
+
+
+def skeleton_facts(asset: Asset, most: int) -> dict[str, Any] | None:
+    """Say of a skeleton how many bones it has and which of the Mannequin's they are; None where there is no rig.
+
+    `most` is how many joints of a vertex the file can hold.
+    """
     if asset.rig is None:
         return None
     rig, named = _named(asset)
@@ -49,10 +57,10 @@ def skeleton_facts(asset: Asset) -> dict[str, Any] | None:
         "made_by": " ".join(str(facts[key]) for key in ("backend", "revision") if key in facts),
         "confidence": {name: sure[old] for name, old in zip(rig.names, own, strict=True) if old in sure},
         "bones": len(rig.names),
-        "influences": asset.influences,
+        "influences": min(asset.influences, most),
         "matched": named.matched,
         "unmatched": named.unmatched,
-        "note": "Bones have the Mannequin's names, not its axes: retarget animation with the IK Retargeter."
+        "note": "Bones have the names of Unreal's Mannequin, not its axes: retarget animation, in Unreal by its IK Retargeter."
         if named.matched
         else "Bones keep their own names.",
     }

@@ -6,8 +6,8 @@ centimetres, whose Y Unreal then negates. Unreal reads glTF as (X, Z, Y) x 100, 
 (x, y, z) = (z, y, -x) of the house. Both land on (z, -x, y) of the house: front on +X. Both maps are rotations (and a scale),
 so windings and tangent signs stay as they are.
 
-FBX goes with the DirectX normal map (green down), the GLB with the OpenGL one, as glTF demands: two files, two conventions, and
-two names, so that importing both into one folder overwrites neither.
+FBX goes with the DirectX normal map (green down), the GLB with the OpenGL one, as glTF demands: two files, two conventions, two
+names of the map, and two folders, each of which can be dragged into the content browser without overwriting the other.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from __future__ import annotations
 import numpy as np
 
 from forge_batch.ops.fbx import FbxScene, encode_fbx
+from forge_batch.ops.fbx_skin import encode_skinned_fbx
 from forge_batch.ops.glb import BASE_COLOR, NORMAL, ORM, encode_glb
 from forge_batch.ops.image_file import encode_png
-from forge_batch.packages.asset import CENTIMETRES, Asset, carried, directx, glb_textures, switch_distances, turned
-from forge_batch.packages.skinned import skinned_fbx
+from forge_batch.packages.asset import CENTIMETRES, Asset, carried, directx, glb_textures, in_folder, switch_distances, turned
+from forge_batch.packages.skinned import skinned_scene
 
 FBX_AXES = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], np.float32)
 GLB_AXES = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], np.float32)
@@ -45,9 +46,10 @@ def ue5_files(asset: Asset) -> dict[str, bytes]:
     )
     files[f"{names.mesh}.fbx"] = encode_fbx(scene)
     if asset.rig is not None:
-        files[f"{names.skeletal_mesh}.fbx"] = skinned_fbx(asset, FBX_AXES, scene.textures)
+        skinned = skinned_scene(asset, FBX_AXES, CENTIMETRES, scene.textures)
+        files[f"{names.skeletal_mesh}.fbx"] = encode_skinned_fbx(skinned)
     images = {kind: names.texture(kind) + ("_GL" if kind == NORMAL else "") for kind in inside}
-    files[f"{names.mesh}.glb"] = encode_glb(
+    glb = encode_glb(
         names.mesh,
         turned(asset.lods[0], GLB_AXES, 1.0),
         inside,
@@ -55,4 +57,4 @@ def ue5_files(asset: Asset) -> dict[str, bytes]:
         images,
         points={f"SOCKET_{name}": place for name, place in carried(asset.sockets, GLB_AXES, 1.0).items()},
     )
-    return files
+    return in_folder(asset.folder, files) | in_folder(f"{asset.folder}_glTF", {f"{names.mesh}.glb": glb})

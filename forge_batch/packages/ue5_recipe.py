@@ -10,8 +10,9 @@ import numpy as np
 
 from forge_batch.packages.asset import Asset
 from forge_batch.packages.names import pascal
+from forge_batch.packages.skinned import level_rigs
 
-VERSION = 1
+VERSION = 2
 SETTINGS = {
     "base_color": {"compression": "TC_DEFAULT", "srgb": True},
     "normal": {"compression": "TC_NORMALMAP", "srgb": False},
@@ -36,7 +37,7 @@ def ue5_recipe(asset: Asset, files: Mapping[str, bytes]) -> dict[str, Any]:
         "manifest_sha256": _sha256(files["manifest.yaml"]),
         "content_sha256": _sha256("".join(f"{name} {_sha256(files[name])}\n" for name in sorted(files)).encode()),
         "mesh": {
-            "file": f"{names.mesh}.fbx",
+            "file": f"{asset.folder}/{names.mesh}.fbx",
             "name": names.mesh,
             "size_cm": [depth, width, height],
             "triangles": [len(mesh.faces) for mesh in asset.lods],
@@ -47,13 +48,21 @@ def ue5_recipe(asset: Asset, files: Mapping[str, bytes]) -> dict[str, Any]:
             "sockets": sorted(asset.sockets),
             "material_slot": names.material,
         },
+        "skeletal_mesh": _skeletal(asset) if asset.rig else None,
         "material": {"instance": names.material_instance},
         "textures": {
-            kind: {"file": f"{name}.png", "name": name, **SETTINGS[kind]}
+            kind: {"file": file, "name": name, **SETTINGS[kind]}
             for kind, name in textures.items()
-            if f"{name}.png" in files
+            if (file := f"{asset.folder}/{name}.png") in files
         },
     }
+
+
+def _skeletal(asset: Asset) -> dict[str, Any]:
+    """Describe the skinned mesh of a character."""
+    name = asset.names.skeletal_mesh
+    bones = list(level_rigs(asset)[0].names)
+    return {"file": f"{asset.folder}/{name}.fbx", "name": name, "bones": bones, "influences": asset.influences}
 
 
 def _sha256(data: bytes) -> str:

@@ -10,7 +10,8 @@ from forge_batch.ops.dither import rounded_normals
 from forge_batch.ops.draco import compress
 from forge_batch.ops.glb import encode_web_glb
 from forge_batch.ops.image_file import encode_webp, shrunk
-from forge_batch.packages.asset import Asset
+from forge_batch.packages.asset import Asset, in_folder
+from forge_batch.packages.skinned import level_rigs
 
 LIMIT = 2 << 20
 STEPS = ((2048, 90), (2048, 80), (1024, 90), (1024, 80), (512, 80), (256, 70))
@@ -23,11 +24,14 @@ def web_files(asset: Asset) -> dict[str, bytes]:
     normal = None if asset.normal is None else rounded_normals(asset.normal)
     images = {"base_color": asset.base_color, "normal": normal, "orm": asset.orm}
     maps = {kind: image for kind, image in images.items() if image is not None}
-    packed = compress(asset.lods[0])
+    rig = next(iter(level_rigs(asset)), None)
+    points = {f"SOCKET_{name}": place for name, place in asset.sockets.items()}
+    packed = compress(asset.lods[0], rig)
     data = b""
     for edge, quality in STEPS:
         textures = {kind: encode_webp(shrunk(image, edge), quality) for kind, image in maps.items()}
-        data = encode_web_glb(names.mesh, packed, textures, names.material, {kind: names.texture(kind) for kind in textures})
+        called = {kind: names.texture(kind) for kind in textures}
+        data = encode_web_glb(asset.model, packed, textures, names.material, called, points, rig)
         if len(data) <= LIMIT:
             break
-    return {f"{names.mesh}.glb": data}
+    return in_folder(asset.folder, {f"{asset.model}.glb": data})

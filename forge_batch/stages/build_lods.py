@@ -13,9 +13,6 @@ from pydantic import Field, field_validator
 from forge_batch.artifacts import LODS, MESH
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 
-ERROR = 0.005
-"""What a collapse may err, in diagonals, for each halving: 0.01 in a LOD of half the triangles, 0.02 in one of a quarter."""
-
 
 class Params(Switchable):
     """Say how many LODs there are and how coarse."""
@@ -37,20 +34,20 @@ def run(context: StageContext[Params]) -> Metrics:
 
     A LOD has more triangles than asked where the layout has so many charts that their borders hold it (some six faces each).
     """
-    from forge_batch.ops.collapse import collapse
     from forge_batch.ops.deviation import measure_deviation
+    from forge_batch.ops.lod import build_lod
     from forge_batch.ops.mesh import load_mesh, load_meta, save_meshes
     from forge_batch.ops.screen_sizes import screen_sizes, sphere_diameter
     from forge_batch.ops.weld import welded
 
     path = context.path(MESH)
     mesh, meta = load_mesh(path), load_meta(path)
-    # A coarser LOD is seen smaller: it may move chart borders and the surface further, borders up to half the gap.
-    gap = meta["padding"] / meta["texture_size"]
+    gap, overlap = meta["padding"] / meta["texture_size"], [0]
     lods, deviation, whole = {"lod0": mesh}, [0.0], welded(mesh)
     for index, ratio in enumerate(context.params.ratios, start=1):
-        coarse = collapse(mesh, max(4, int(ratio * len(mesh.faces))), gap * min(0.125 / ratio, 0.5), ERROR / ratio)
+        coarse, twice = build_lod(mesh, ratio, gap, meta["texture_size"])
         lods[f"lod{index}"] = coarse
+        overlap.append(twice)
         deviation.append(measure_deviation(welded(coarse), whole, count=30_000).largest)
         context.progress(index / len(context.params.ratios), f"LOD{index}")
     sizes = screen_sizes(deviation, sphere_diameter(mesh))
@@ -61,13 +58,14 @@ def run(context: StageContext[Params]) -> Metrics:
         "screen_sizes": sizes,
         "triangles": triangles,
         "deviation_permille": [round(1000 * d / mesh.diagonal, 4) for d in deviation],
+        "overlapping_texels": overlap,
     }
 
 
 stage = Stage(
     name="build_lods",
     group="export",
-    version=2,
+    version=3,
     device="cpu",
     inputs=(MESH,),
     outputs=(LODS,),

@@ -43,6 +43,7 @@ Centimetres = Annotated[float, Field(ge=-1_000_000, le=1_000_000)]
 
 
 NANITE = 20_000
+SMALL = 150_000  # bytes of a gate's picture up to which it goes into the package's report
 
 
 class Params(StageParams):
@@ -183,6 +184,7 @@ def run(context: StageContext[Params]) -> Metrics:
     import yaml
 
     from forge_batch.bake_params import rasterised_by_nvdiffrast
+    from forge_batch.gate_text import read_pictures
     from forge_batch.gates import Gate
     from forge_batch.ops.mesh import load_arrays
     from forge_batch.ops.source import load_source_meta
@@ -194,6 +196,8 @@ def run(context: StageContext[Params]) -> Metrics:
     asset = _load(context)
     source, cutouts = load_source_meta(context.path(SOURCE_MESH)), load_arrays(context.path(CUTOUTS))[1]
     gates = [Gate.from_json(gate) for gate in json.loads(context.path(GATES).read_text())] if context.has(GATES) else []
+    found = read_pictures(gates, context.path(GATES).parent) if context.has(GATES) else {}
+    pictures = {name: png for name, png in found.items() if len(png) <= SMALL}
     manifest = context.path(MANIFEST).read_bytes()
     licence = context.images["license"].read_text(encoding="utf-8", errors="replace") if "license" in context.images else None
     papers = {
@@ -214,7 +218,7 @@ def run(context: StageContext[Params]) -> Metrics:
         if engine.recipe:
             files["forge_import.json"] = _json(engine.recipe(asset, files))
         files["report.json"] = _json(report_json(summary, files))
-        files["report.html"] = report_html(summary, engine.steps(asset), preview, may_sell(source), walk).encode()
+        files["report.html"] = report_html(summary, engine.steps(asset), preview, may_sell(source), walk, pictures).encode()
         package: Path = context.out(PACKAGES[engine.name])
         write_zip(package, files)
         metrics["files"][engine.name], metrics["bytes"][engine.name] = len(files), package.stat().st_size
@@ -226,7 +230,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="export",
     group="export",
-    version=7,
+    version=9,
     device="cpu",
     inputs=(
         MESH,

@@ -190,6 +190,7 @@ def run(context: StageContext[Params]) -> Metrics:
         from forge_batch.backends import trellis2
 
         source = trellis2.paint(source.mesh, cutouts, fineness, context.seed, context.progress)
+        facts |= source.facts
         painted = {"painter": trellis2.info.name, "painter_revision": trellis2.info.revision}
     save_source(
         context.out(SOURCE_MESH),

@@ -31,14 +31,12 @@ from forge_batch.artifacts import (
     SOURCE_MESH,
 )
 from forge_batch.errors import GateFailed
-from forge_batch.gates import Gate
+from forge_batch.gates import Gate, headline, judge
 from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from forge_batch.ops.measure_asset import Finished, Measured
+    from forge_batch.ops.finished import Finished, Values
 
 
 def _gate_name(name: str) -> str:
@@ -62,8 +60,8 @@ class Params(Switchable):
 
 
 def _load(context: StageContext[Params]) -> Finished:
+    from forge_batch.ops.finished import Finished
     from forge_batch.ops.image_file import read_png
-    from forge_batch.ops.measure_asset import Finished
     from forge_batch.ops.mesh import load_arrays, load_mesh, load_meshes
     from forge_batch.ops.source import load_source
 
@@ -85,46 +83,33 @@ def _load(context: StageContext[Params]) -> Finished:
     )
 
 
-def _rig_values(context: StageContext[Params], asset: Finished) -> Mapping[str, Measured]:
+def _rig_values(context: StageContext[Params], asset: Finished) -> Values:
     """Measure the skeleton, under the names it will have."""
-    from forge_batch.ops.measure_asset import Measured
-    from forge_batch.ops.measure_rig import measure_rig
+    from forge_batch.ops.measure_asset import measure_skeleton
     from forge_batch.ops.rig import load_rig
     from forge_batch.packages.mannequin import mannequin_names
 
     rig = load_rig(context.path(RIG))
-    facts = measure_rig(replace(rig, names=tuple(mannequin_names(rig.names).names)), asset.mesh)
-    stretch = Measured(facts.stretch, "" if facts.stretch else "a walk needs the joints of arms and legs")
-    return {
-        "rig_joints": Measured(facts.joints),
-        "rig_weights": Measured(facts.unbound),
-        "rig_influences": Measured(facts.influences, bound=int(asset.wish("export", "influences", 8))),
-        "rig_leaf_bones": Measured(facts.leaves),
-        "rig_stretch": stretch,
-    }
+    named = mannequin_names(rig.names)
+    return measure_skeleton(asset, replace(rig, names=tuple(named.names)), asset.mesh, named.unmatched)
 
 
-def _judge(name: str, measured: Measured | None, params: Params) -> Gate:
-    """Compare one measurement with its limit: the manifest's own word first, then the stage's, then the table's."""
-    limit = LIMITS[name]
-    if measured is None or measured.value is None:
-        note = measured.note if measured else "the asset has nothing to measure it on"
-        return Gate(name, None, limit.bound, limit.unit, "not_tested", note)
-    bound = params.limits.get(name, limit.bound if measured.bound is None else measured.bound)
-    value = round(float(measured.value), 6)
-    note = f"{limit.meaning}; {measured.note}" if measured.note else limit.meaning
-    if measured.breach == "pass" or bound is None:
-        return Gate(name, value, None, limit.unit, "pass", note)
-    beyond = measured.breach or limit.breach
-    return Gate(name, value, float(bound), limit.unit, "pass" if limit.holds(value, bound) else beyond, note)
+def _pictured(gate: Gate, asset: Finished, context: StageContext[Params]) -> Gate:
+    """Draw what a gate that did not pass found, and name the picture."""
+    from forge_batch.ops.gate_pictures import draw_gate
+
+    if gate.result not in {"fail", "warn"}:
+        return gate
+    picture = draw_gate(gate.name, asset, headline(gate))
+    if picture is None:
+        return gate
+    name = f"failed_{gate.name}.png"
+    (context.folder / name).write_bytes(picture)
+    return replace(gate, picture=name)
 
 
 def _refuse(failed: list[Gate]) -> GateFailed:
-    found = []
-    for gate in failed:
-        limit = LIMITS[gate.name]
-        allowed = f"{'at least' if limit.least else 'at most'} {gate.limit:g} {gate.unit}".rstrip()
-        found.append(f"{gate.name} is {gate.value:g}, allowed {allowed} ({limit.meaning})")
+    found = [f"{headline(gate)} ({LIMITS[gate.name].meaning})" for gate in failed]
     advice = list(dict.fromkeys(LIMITS[gate.name].advice for gate in failed))
     count = "a quality gate" if len(failed) == 1 else f"{len(failed)} quality gates"
     return GateFailed(f"{count} failed: {'; '.join(found)}", f"{'; '.join(advice)}; or inspect.strict: false to pack it anyway")
@@ -132,23 +117,17 @@ def _refuse(failed: list[Gate]) -> GateFailed:
 
 def run(context: StageContext[Params]) -> Metrics:
     """Measure, write the gates, and refuse the asset if one failed and the manifest is strict."""
-    from forge_batch.ops import measure_asset
+    from forge_batch.ops.measure_asset import GROUPS
 
     asset = _load(context)
-    groups = (
-        measure_asset.measure_shape,
-        measure_asset.measure_atlas,
-        measure_asset.measure_maps,
-        measure_asset.measure_collision,
-        measure_asset.measure_placement,
-    )
-    values: measure_asset.Values = {}
-    for index, measure in enumerate(groups):
-        context.progress(index / len(groups), measure.__name__.removeprefix("measure_"))
+    values: Values = {}
+    for index, measure in enumerate(GROUPS):
+        context.progress(index / len(GROUPS), measure.__name__.removeprefix("measure_"))
         values |= measure(asset)
     values |= _rig_values(context, asset) if context.has(RIG) else {}
     judged = [name for name in LIMITS if context.has(RIG) or name not in RIG_GATES]
-    gates = [_judge(name, values.get(name), context.params) for name in judged]
+    gates = [judge(name, values.get(name), context.params.limits, asset.kind) for name in judged]
+    gates = [_pictured(gate, asset, context) for gate in gates]
     text = json.dumps([gate.to_json() for gate in gates], indent=1, sort_keys=True)
     context.out(GATES).write_text(text + "\n", encoding="utf-8")
     failed = [gate for gate in gates if gate.result == "fail"]

@@ -6,13 +6,17 @@ hulls, relies on a closed surface that knows its outside. Positions move by less
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from forge_batch.artifacts import MESH
 from forge_batch.errors import StageError
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
+
+if TYPE_CHECKING:
+    from forge_batch.ops.solid import Solid
 
 
 class Params(Switchable):
@@ -68,12 +72,7 @@ def run(context: StageContext[Params]) -> Metrics:
     if not len(result.mesh.faces):
         raise StageError("the surface encloses no volume", "write repair: {open: true} if it is a sheet")
     if any(after[1:]) or (after.boundary_edges and not params.open):
-        raise StageError(
-            f"still not watertight: {after.boundary_edges} boundary edges in {result.left} holes, "
-            f"{after.nonmanifold_edges} edges and {after.nonmanifold_vertices} vertices not manifold, "
-            f"{after.conflicting_edges} edges wound both ways",
-            "switch repair.rebuild on, raise repair.close_holes, or write repair: {open: true} if it is a sheet",
-        )
+        raise _still_open(result, params)
     save_mesh(context.out(MESH), result.mesh)
     return {
         "faces_before": len(mesh.faces),
@@ -92,10 +91,30 @@ def run(context: StageContext[Params]) -> Metrics:
     }
 
 
+def _still_open(result: Solid, params: Params) -> StageError:
+    """Say what is left of a surface that does not close, and what would close it."""
+    from forge_batch.ops.holes import boundary_loops, rim_length
+
+    mesh, after = result.mesh, result.topology
+    longest = max((rim_length(mesh, loop) for loop in boundary_loops(mesh)), default=0.0) / mesh.diagonal
+    found = (
+        f"still not watertight: {after.boundary_edges} boundary edges in {result.left} holes "
+        f"(the longest rim is {longest:.2f} of the diagonal), {after.nonmanifold_edges} edges and "
+        f"{after.nonmanifold_vertices} vertices not manifold, {after.conflicting_edges} edges wound both ways"
+    )
+    if longest > params.close_holes:
+        wide = math.ceil(11 * longest) / 10
+        advice = f"write repair: {{close_holes: {wide:g}}} to close it flat, or repair: {{open: true}} if it is a sheet"
+        return StageError(found, advice)
+    return StageError(
+        found, "switch repair.rebuild on, raise repair.close_holes, or write repair: {open: true} if it is a sheet"
+    )
+
+
 stage = Stage(
     name="repair",
     group="post_processing",
-    version=2,
+    version=3,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),

@@ -8,34 +8,87 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from forge_batch.asset_view import Detail, StageRow
-from forge_batch.doctor import Check
-from forge_batch.plain_text import duration
-from forge_batch.queue_view import Queue, Row
-from forge_batch.ui.markup import badge, link, made, seconds, short, when
+from forge_batch.asset_view import Detail, GateRow, StageRow, gates_in, rows_of
+from forge_batch.queue_view import Row
+from forge_batch.ui.markup import badge, link, made, seconds, short, table_html, when
 
 RESULTS = {"pass": "✓", "warn": "!", "fail": "✕", "not_tested": "-"}
 
 
 def asset_head_html(one: Detail, row: Row, now: datetime, repo: str) -> str:
     """Write how an asset stands and what can be taken home."""
-    why = f'<p class="fb-said">{short(row.why, 4000)}</p>' if row.why else ""
+    told = "quality gate" in row.why and any(gate.result == "fail" for gate in one.gates)  # the cards below say it better
+    why = f'<p class="fb-said">{short(row.why, 4000)}</p>' if row.why and not told else ""
     facts = row.facts
     finish = "" if row.state in {"done", "failed", "held"} else f" · done {when(row.finish, now)}"
-    packages = "".join(
-        f'<a class="fb-button" data-key="p-{escape(name)}" href="files/{quote(one.asset)}/{quote(name)}" download>'
-        f"Download {escape(name)} ({escape(bytes_)})</a>"
-        for name, bytes_ in one.packages
-    )
-    report = f'<a data-key="report" href="files/{quote(one.asset)}/report.html">report</a>' if one.packages else ""
+    packages = _downloads(one.asset, one.packages)
+    if one.rejected:
+        packages += (
+            '<div class="fb-warning" role="note"><p><b><span aria-hidden="true">✕</span> Not fit to ship.</b> A quality gate '
+            "refused this package; it is kept so that you can look at it and decide. What failed stands below.</p>"
+            f"{_downloads(one.asset, one.rejected, 'Download all the same: ')}</div>"
+        )
+    verdict = f"<p>{RESULTS[one.worst]} {escape(one.verdict)}</p>" if one.gates else ""
+    report = f'<a data-key="report" href="files/{quote(one.asset)}/report.html">report</a>' if one.report else ""
     commit = f"made from {_commit(one.commit, repo)}" if one.commit else ""
     line = " · ".join(part for part in (commit, report) if part)
     gpu = f" ({seconds(facts.gpu_spent)} GPU)" if facts.gpu_spent else ""
     return (
-        f'<h2 class="fb-title">{escape(one.asset)} {badge(row.state)}</h2>'
+        f'<div class="fb-head"><div><h2 class="fb-title">{escape(one.asset)} {badge(row.state)}</h2>'
         f'<p class="fb-dim">{escape(facts.kind)} · priority {facts.priority} · estimated {seconds(facts.estimated)} · '
         f"spent {seconds(facts.spent)}{gpu} · tries {facts.attempts}{escape(finish)}</p>"
-        f"{why}<p>{packages}</p><p>{line}</p>"
+        f"{why}{verdict}<p>{line}</p>{packages}</div>{_glance(one, row)}</div>{faults_html(one)}"
+    )
+
+
+def _glance(one: Detail, row: Row) -> str:
+    """Show the result, or as long as there is none what it is made from."""
+    name = quote(one.asset)
+    if one.preview:
+        small = f"files/{name}/preview.webp?{row.facts.made:.0f}"
+        return (
+            f'<a class="fb-glance" data-key="glance" href="files/{name}/{quote(one.preview)}"><img src="{small}" '
+            f'alt="{escape(one.asset)}: input beside renders of the result"></a>'
+        )
+    view = next(iter([view for view in ("front", *one.views) if view in one.views]), "")
+    return f'<span class="fb-glance"><img src="files/{name}/input-{view}.webp" alt="input, {view}"></span>' if view else ""
+
+
+def _downloads(asset: str, packages: Sequence[tuple[str, str]], word: str = "Download ") -> str:
+    links = "".join(
+        f'<a class="fb-button" data-key="p-{escape(name)}" href="files/{quote(asset)}/{quote(name)}" download>'
+        f"{word}{escape(name)} ({escape(bytes_)})</a>"
+        for name, bytes_ in packages
+    )
+    return f'<div class="fb-buttons">{links}</div>' if links else ""
+
+
+def faults_html(one: Detail) -> str:
+    """Write what failed, each with its figures, its picture and what to change; nothing where nothing failed."""
+    cards = []
+    for gate in one.gates:
+        if gate.result != "fail" and not gate.picture:
+            continue
+        picture = f"files/{quote(one.asset)}/{quote(gate.picture)}"
+        image = (
+            f'<a href="{picture}" data-key="f-{escape(gate.picture)}"><img src="{picture}" loading="lazy" '
+            f'alt="where {escape(gate.name)} goes wrong"></a>'
+            if gate.picture
+            else ""
+        )
+        advice = f"<p><b>What to change:</b> {escape(gate.advice)}.</p>" if gate.advice else ""
+        cards.append(
+            f'<li class="fb-fault"><div><h4>{_result(gate.result)} {escape(gate.name)}</h4>'
+            f"<p><b>{escape(gate.value)}</b> measured; the limit is {escape(gate.limit)}.</p>"
+            f'<p class="fb-dim">{escape(gate.note)}</p>{advice}</div>{image}</li>'
+        )
+    return f'<h3>What failed</h3><ul class="fb-faults">{"".join(cards)}</ul>' if cards else ""
+
+
+def _result(result: str) -> str:
+    return (
+        f'<span class="fb-result fb-{escape(result)}"><span aria-hidden="true">{RESULTS.get(result, "")}</span> '
+        f"{escape(result.replace('_', ' '))}</span>"
     )
 
 
@@ -46,8 +99,8 @@ def _commit(commit: str, repo: str) -> str:
     return f"version {code} of the folder"
 
 
-def timeline_html(stages: Sequence[StageRow]) -> str:
-    """Write what ran and runs, and how long it took beside what was foretold."""
+def timeline_html(stages: Sequence[StageRow], folded: bool = False) -> str:
+    """Write what ran and runs, and how long it took beside what was foretold; folded to a line where nothing moves."""
     if not stages:
         return ""
     longest = max([*(one.seconds or 0.0 for one in stages), 0.1])
@@ -64,12 +117,14 @@ def timeline_html(stages: Sequence[StageRow]) -> str:
             f'<td data-head="Took" class="fb-n">{took}</td><td data-head="Foretold" class="fb-n">{expected}</td>'
             f'<td class="fb-took" aria-hidden="true"><span style="width:{width:.1f}%"></span></td></tr>'
         )
-    return (
-        '<h3>Stages</h3><table class="fb-stages"><thead><tr><th scope="col">Stage</th><th scope="col">State</th>'
-        '<th scope="col" class="fb-n">Took</th><th scope="col" class="fb-n">Foretold, half / nine of ten</th>'
-        "<td></td></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )
+    heads = ("Stage", "State", "Took", "Foretold, half / nine of ten", "")
+    table = table_html(rows, heads, "", "fb-stages")
+    whole = sum(one.seconds or 0.0 for one in stages)
+    number = sum(one.state == "done" for one in stages)
+    line = f"{number} of {len(stages)} stages done in {seconds(whole)}"
+    if folded:
+        return f'<details><summary data-key="stages">{line}</summary>{table}</details>'
+    return f'<h3>Stages</h3><p class="fb-dim">{line}</p>{table}'
 
 
 def asset_rest_html(one: Detail, textured: bool) -> str:
@@ -80,33 +135,42 @@ def asset_rest_html(one: Detail, textured: bool) -> str:
             f'<h3>What validate says</h3><pre tabindex="0" class="fb-pre" aria-label="problems">{escape(one.problems)}</pre>'
         )
     if one.gates:
-        parts.append(f"<h3>Quality gates</h3><p>{RESULTS[one.worst]} {escape(one.verdict)}</p>{gates_html(one.gates)}")
+        passed = [gate for gate in one.gates if gate.result == "pass"]
+        others = [gate for gate in one.gates if gate.result != "pass"]
+        parts.append(f"<h3>Quality gates</h3>{gates_html(others) if others else ''}")
+        if passed:
+            parts.append(
+                f'<details><summary data-key="passed">{len(passed)} passed, with what was measured</summary>'
+                f"{gates_html(passed)}</details>"
+            )
     parts.append(_pictures(one, textured))
     if one.manifest:
         parts.append(
             f'<details><summary data-key="manifest">The resolved manifest ({escape(one.manifest_file)})</summary>'
             f'<pre tabindex="0" class="fb-pre" aria-label="manifest">{escape(one.manifest)}</pre></details>'
         )
-    log = escape(one.log) if one.log else "empty"
-    parts.append(
-        f'<details><summary data-key="log">End of the log</summary>'
-        f'<pre tabindex="0" class="fb-pre" aria-label="log">{log}</pre></details>'
-    )
     return "".join(parts)
 
 
-def gates_html(gates: Iterable[Sequence[str]]) -> str:
-    """Write gates, failures first, each with what was measured and its limit."""
-    rows = "".join(
-        f'<tr class="fb-{escape(result)}"><th scope="row">{escape(name)}</th><td data-head="Result">'
-        f'<span class="fb-result fb-{escape(result)}"><span aria-hidden="true">{RESULTS.get(result, "")}</span> '
-        f'{escape(result.replace("_", " "))}</span></td><td data-head="Measured" class="fb-n">{escape(value)}</td>'
-        f'<td data-head="Limit" class="fb-n">{escape(limit)}</td><td data-head="Means">{escape(note)}</td></tr>'
-        for name, result, value, limit, note in gates
+def log_html(log: str) -> str:
+    """Write the end of an asset's log."""
+    if not log:
+        return ""
+    return (
+        '<details><summary data-key="log">End of the log</summary>'
+        f'<pre tabindex="0" class="fb-pre" aria-label="log">{escape(log)}</pre></details>'
     )
-    head = "".join(f'<th scope="col"{" class=fb-n" if n in {2, 3} else ""}>{name}</th>' for n, name in enumerate(
-        ("Gate", "Result", "Measured", "Limit", "What it means")))  # fmt: skip
-    return f'<table class="fb-gates"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def gates_html(gates: Iterable[GateRow]) -> str:
+    """Write gates, failures first, each with what was measured and its limit."""
+    rows = [
+        f'<tr class="fb-{escape(gate.result)}"><th scope="row">{escape(gate.name)}</th>'
+        f'<td data-head="Result">{_result(gate.result)}</td><td data-head="Measured" class="fb-n">{escape(gate.value)}</td>'
+        f'<td data-head="Limit" class="fb-n">{escape(gate.limit)}</td><td data-head="Means">{escape(gate.note)}</td></tr>'
+        for gate in gates
+    ]
+    return table_html(rows, ("Gate", "Result", "Measured", "Limit", "What it means"), "", "fb-gates")
 
 
 def _pictures(one: Detail, textured: bool) -> str:
@@ -116,11 +180,8 @@ def _pictures(one: Detail, textured: bool) -> str:
         _figure(f"files/{name}/texture-{kind}.webp", text)
         for kind, text in (("base_color", "base colour"), ("normal", "normal map"), ("orm", "occlusion, roughness, metallic"))
     )
-    preview = _figure(f"files/{name}/preview.png", "input beside renders of the result", wide=True) if one.preview else ""
-    return (
-        (f'<h3>Input</h3><div class="fb-figures">{inputs}</div>' if inputs else "")
-        + (f'<h3>Textures</h3><div class="fb-figures">{textures}</div>' if textured else "")
-        + (f"<h3>Result</h3>{preview}" if preview else "")
+    return (f'<h3>Input</h3><div class="fb-figures">{inputs}</div>' if inputs else "") + (
+        f'<h3>Textures</h3><div class="fb-figures">{textures}</div>' if textured else ""
     )
 
 
@@ -133,29 +194,24 @@ def _figure(source: str, text: str, wide: bool = False) -> str:
 def build_html(asset: str, build: Mapping[str, Any] | None) -> str:
     """Write one build of an asset: its picture, from which commit, and its gates."""
     if build is None:
-        return '<p class="fb-empty">No build is chosen.</p>'
-    picture = _figure(f"files/{quote(asset)}/build-{quote(str(build['name']))}.webp", f"{asset}, {build['at']}", wide=True)
-    gates = [
-        [
-            str(one["name"]).replace("_", " "),
-            str(one["result"]),
-            _figures(one["value"], one["unit"]),
-            _figures(one["limit"], one["unit"]),
-            "",
-        ]
-        for one in build.get("gates", ())
-        if one["result"] != "pass"
-    ]
+        return ""
+    at = build_time(str(build["name"]))
+    picture = _figure(f"files/{quote(asset)}/build-{quote(str(build['name']))}.webp", f"{asset}, {at}", wide=True)
+    gpu = f", {seconds(float(build['gpu_seconds']))} of it GPU" if build["gpu_seconds"] else ""
+    gates = [gate for gate in rows_of(gates_in(build)) if gate.result != "pass"]
     return (
-        f"{picture if build['picture'] else ''}<p><b>{escape(str(build['at']))}</b> · "
-        f"version <code>{escape(str(build['commit'])[:12])}"
-        f"</code> · {seconds(float(build['seconds']))}, {seconds(float(build['gpu_seconds']))} GPU</p>"
+        f"{picture if build['picture'] else ''}<p><b>{escape(at)}</b> · version "
+        f"<code>{escape(str(build['commit'])[:12])}</code> · {seconds(float(build['seconds']))}{gpu}</p>"
         f"<p>{RESULTS.get(str(build['worst']), '')} {escape(str(build['verdict']))}</p>{gates_html(gates) if gates else ''}"
     )
 
 
-def _figures(value: object, unit: str) -> str:
-    return "" if not isinstance(value, int | float) else f"{value:.4g} {unit}".strip()
+def build_time(name: str) -> str:
+    """Say when a build was made, by its name."""
+    try:
+        return f"{datetime.strptime(name, '%Y%m%dT%H%M%S%z').astimezone():%d %b %Y, %H:%M:%S}"
+    except ValueError:
+        return name
 
 
 def history_html(rows: Sequence[Row]) -> str:
@@ -163,64 +219,9 @@ def history_html(rows: Sequence[Row]) -> str:
     if not rows:
         return '<p class="fb-empty">Nothing is finished yet.</p>'
     cards = "".join(
-        f'<li class="fb-card"><img src="files/{quote(row.asset)}/preview.png" alt="" loading="lazy">'
+        f'<li class="fb-card"><img src="files/{quote(row.asset)}/preview.webp?{row.facts.made:.0f}" alt="" loading="lazy">'
         f'<span>{link(row.asset)}</span><span class="fb-dim">{escape(made(row.facts.made))} · '
         f"{seconds(row.facts.spent)}</span></li>"
         for row in rows
     )
     return f'<ul class="fb-cards">{cards}</ul>'
-
-
-def windows_html(past: Sequence[Mapping[str, Any]], queue: Queue) -> str:
-    """Write the GPU windows that were and those to come, with what is in them, and what waits for another day."""
-    rows = []
-    for one in past[:60]:
-        took = (one["to"] - one["from"]).total_seconds()
-        told = sum(task["expected"][0] for task in one["packed"] if task["expected"])
-        used = sum(task["seconds"] for task in one["packed"])
-        names = _packed((task["asset"], task["stage"]) for task in one["packed"])
-        rows.append(
-            f'<tr><th scope="row">{one["from"].astimezone():%d %b %H:%M}</th>'
-            f'<td data-head="Open" class="fb-n">{duration(took)}</td>'
-            f'<td data-head="Foretold" class="fb-n">{told:.0f} s</td><td data-head="Worked" class="fb-n">{used:.0f} s</td>'
-            f'<td data-head="Packed">{short(names or "nothing was finished", 400)}</td></tr>'
-        )
-    planned = [
-        f'<tr><th scope="row">{one.opens.astimezone():%d %b %H:%M}</th>'
-        f'<td data-head="Foretold" class="fb-n">{duration(one.seconds)}</td>'
-        f'<td data-head="Packed">{short(_packed(one.tasks), 400)}</td></tr>'
-        for one in queue.planned
-    ]
-    turns = sorted(queue.turns.items(), key=lambda turn: turn[1])[:60]
-    waits = "".join(f"<li>{link(name)}: {escape(day)}</li>" for name, day in turns)
-    parts = {
-        "Windows so far": _table(rows, ("Began", "Open", "Foretold", "Worked", "Packed"), "No GPU window was opened yet."),
-        "Windows to come": _table(planned, ("Not before", "Foretold", "Packed"), "No GPU work waits for a window."),
-        "Waits for another day": f"<ul>{waits}</ul>" if waits else '<p class="fb-empty">Nothing waits for another day.</p>',
-    }
-    return "".join(f"<h3>{title}</h3>{part}" for title, part in parts.items())
-
-
-def _packed(tasks: Iterable[tuple[str, str]]) -> str:
-    return ", ".join(dict.fromkeys(f"{asset} ({stage.replace('_', ' ')})" for asset, stage in tasks))
-
-
-def _table(rows: Sequence[str], names: Sequence[str], nothing: str, style: str = "fb-windows") -> str:
-    if not rows:
-        return f'<p class="fb-empty">{nothing}</p>'
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    return f'<table class="{style}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-
-
-def checks_html(checks: Sequence[Check]) -> str:
-    """Write what was found on the machine."""
-    signs = {"works": ("✓", "pass"), "missing": ("-", "not_tested"), "broken": ("✕", "fail")}
-    rows = [
-        f'<tr><th scope="row">{escape(check.name)}</th>'
-        f'<td data-head="State"><span class="fb-result fb-{signs[check.state][1]}">'
-        f'<span aria-hidden="true">{signs[check.state][0]}</span> {escape(check.state)}</span></td>'
-        f'<td data-head="Found">{escape(check.found)}</td>'
-        f'<td data-head="What mends it">{f"<code>{escape(check.command)}</code>" if check.command else ""}</td></tr>'
-        for check in checks
-    ]
-    return _table(rows, ("What", "State", "Found", "What mends it"), "Nothing was looked at.", "fb-gates")

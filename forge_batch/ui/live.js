@@ -1,24 +1,29 @@
-// Ask now and then for what has changed of what is shown, and put it in its place; the keyboard's focus stays where it was.
+// Ask now and then for what has changed of what is shown, and put it in its place; the keyboard's focus, what is
+// unfolded and how far a text is scrolled stay as they were.
 // A tab that nobody sees does not ask. `marks` are what is shown already.
 const marks = {};
 const asked = () => document.querySelector('[data-wish]')?.dataset.wish ?? '';
-const opened = () => document.querySelector('[data-shown]')?.dataset.shown ?? '';
+const shownAsset = () => document.querySelector('[data-shown]')?.dataset.shown ?? '';
 const look = async () => {
   if (document.visibilityState !== 'visible') return;
-  const [before, asset] = [asked(), opened()];
+  const [before, asset] = [asked(), shownAsset()];
   const wish = new URLSearchParams(before);
   wish.set('asset', asset);
   for (const name in marks) if (document.querySelector(`[data-mark="${marks[name]}"]`)) wish.set(`mark-${name}`, marks[name]);
   const answer = await fetch(`live?${wish}`);
   if (!answer.ok) return;
   const news = await answer.json();
-  if (before !== asked() || asset !== opened()) return; // something else is looked at by now
+  if (before !== asked() || asset !== shownAsset()) return; // something else is looked at by now
   for (const [name, part] of Object.entries(news.parts)) {
     const place = document.querySelector(`[data-part="${name}"]`);
     if (!place) continue;
     const key = place.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const opened = [...place.querySelectorAll('details[open] > summary')].map((one) => one.dataset.key);
+    const scrolled = [...place.querySelectorAll('pre')].map((one) => [one.getAttribute('aria-label'), one.scrollTop]);
     place.innerHTML = part.html;
     place.dataset.mark = marks[name] = part.mark;
+    for (const one of opened) place.querySelector(`summary[data-key="${one}"]`)?.parentElement.setAttribute('open', '');
+    for (const [label, top] of scrolled) place.querySelector(`pre[aria-label="${label}"]`)?.scrollTo(0, top);
     if (key) place.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
   }
   const shown = document.querySelector('[data-shown]');

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 from urllib.parse import quote
@@ -12,6 +13,8 @@ from forge_batch.queue_view import SIGNS, STATES, Page, Row
 from forge_batch.stages import STAGES
 
 HEARTS = {"alive": ("●", "alive"), "dead": ("✕", "died"), "away": ("○", "away"), "paused": ("■", "paused")}
+NUMBERS = frozenset({"Open", "Foretold", "Worked", "Took", "Foretold, half / nine of ten", "Measured", "Limit"})
+"""Heads of columns whose figures stand at the right."""
 LONGEST = 240
 """Characters of a text from outside that a row shows; the asset's own view shows all of it."""
 
@@ -37,16 +40,16 @@ def header_html(top: Header, folder: str, now: datetime) -> str:
     sign, word = HEARTS[top.alive]
     age = "never heard of" if top.age is None else f"heartbeat {duration(top.age)} ago"
     counts = " ".join(
-        f'<li class="fb-{state}"><span aria-hidden="true">{SIGNS[state]}</span> <b>{top.counts[state]}</b> {state}</li>'
+        f'<li class="fb-{state}{"" if top.counts[state] else " fb-none"}">'
+        f'<span aria-hidden="true">{SIGNS[state]}</span> <b>{top.counts[state]}</b> {state}</li>'
         for state in STATES
     )
     known = {"seen": top.seen, "processed": top.processed}
-    seen = "".join(f"; {word} <code>{escape(sha[:8])}</code>" for word, sha in known.items() if sha)
+    seen = "".join(f" · {word} <code>{escape(sha[:8])}</code>" for word, sha in known.items() if sha)
     return (
         f'<div class="fb-top"><p class="fb-heart fb-{top.alive}"><span aria-hidden="true">{sign}</span> <b>{word}</b>'
-        f'<span class="fb-dim"> {age}{seen}</span></p>'
-        f'<p class="fb-doing">{short(top.doing, 500)}</p>{_bar(top, now)}<ul class="fb-counts">{counts}</ul>'
-        f'<p class="fb-dim fb-folder">{short(folder, 120)}</p></div>'
+        f'<span class="fb-dim"> {age} · {short(folder, 120)}{seen}</span></p>'
+        f'<p class="fb-doing">{short(top.doing, 500)}</p>{_bar(top, now)}<ul class="fb-counts">{counts}</ul></div>'
     )
 
 
@@ -101,7 +104,8 @@ def _row(row: Row, now: datetime) -> str:
     why = f'<span class="fb-why">{short(row.why)}</span>' if row.why else ""
     finish = when(row.finish, now) if row.state != "done" else made(facts.made)
     return (
-        f'<tr data-row="{escape(row.asset)}"><th scope="row"><span class="fb-asset">{image}<span>{link(row.asset)}'
+        f'<tr data-row="{escape(row.asset)}" class="fb-row-{row.state}">'
+        f'<th scope="row"><span class="fb-asset">{image}<span>{link(row.asset)}'
         f'<span class="fb-dim fb-kind">{escape(facts.kind)}{warnings}</span></span></span></th>'
         f'<td data-head="State">{badge(row.state)}{why}</td>'
         f'<td data-head="Stage">{progress(row)}</td>'
@@ -143,3 +147,13 @@ def part(name: str, html: str, **data: str) -> str:
     """Wrap a part of the page that is kept up to date by its name; `data` becomes data attributes."""
     more = "".join(f' data-{key}="{escape(value)}"' for key, value in data.items())
     return f'<div data-part="{name}"{more}>{html}</div>'
+
+
+def table_html(rows: Sequence[str], names: Sequence[str], nothing: str, style: str = "fb-windows") -> str:
+    """Write rows under their heads, or that there are none."""
+    if not rows:
+        return f'<p class="fb-empty">{nothing}</p>'
+    head = "".join(
+        f'<th scope="col"{" class=fb-n" if name in NUMBERS else ""}>{name}</th>' if name else "<td></td>" for name in names
+    )
+    return f'<table class="{style}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def build_page(site: Site, views: Views, settings: Settings) -> gr.Blocks:
                 queue = queue_tab(views)
             with gr.Tab("Asset", id="asset"):
                 view = asset_tab(views, token, asset)
-                texts, pictures = [asset, *view[:4]], view[4:]
+                texts, pictures = [asset, *view[:5]], view[5:]
             with gr.Tab("Windows", id="windows") as tab:
                 windows = html_part()
                 tab.select(views.windows, None, windows, **QUIET)
@@ -108,23 +109,28 @@ class _Events:
         ]
 
     def _view(self, name: str, owns: bool) -> list[Any]:
-        head, now, rest = self.views.asset(name)
         package = self.views.package(name) if name else ""
-        parts = [part("head", head, shown=name[:64], package=package), part("now", now), part("rest", rest)]
+        shown = {"head": {"shown": name[:64], "package": package}}
+        parts = [part(key, html, **shown.get(key, {})) for key, html in self.views.asset(name).items()]
         return [name, *parts, gr.update(visible=owns and bool(name))]
 
 
-FIRST_LOOK = 60.0
-"""Seconds that the page waits to know what it shows: reading thousands of assets beside it makes its first paint slow. After
-that it is served, and says that the folder is being read."""
+FIRST_LOOK = 3.0
+"""Seconds that the page waits to know what it shows; a longer folder is read beside it, and it says so meanwhile."""
+SWITCH = 0.0005
+"""Seconds that a thread may keep Python to itself: a viewer's answer is made in many small steps, and each of them would wait
+for Python's usual 5 ms while a long folder is read beside it."""
 
 
 def serve(
     site: Site, settings: Settings, *, runs: bool, host: str | None = None, port: int | None = None
 ) -> tuple[gr.Blocks, str]:
     """Start the page and, where wanted, the runner behind it; give the page and its address. Returns at once."""
-    site.survey.start()
-    site.survey.ready.wait(FIRST_LOOK)
+    sys.setswitchinterval(SWITCH)
+    known = site.survey.remember()
+    if not known:
+        site.survey.start()
+        site.survey.ready.wait(FIRST_LOOK)
     views = Views(site)
     page = build_page(site, views, settings)
     _, address, _ = page.launch(
@@ -148,6 +154,8 @@ def serve(
             "routes": routes(site, views, _webhook(site, settings)),
         },
     )
+    if known:  # there is something to show: reading the folder does not hold up the start
+        site.survey.start()
     if runs:
         site.start()
     return page, address

@@ -9,22 +9,25 @@ from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from forge_batch.asset_view import NAME, lods_folder
+from forge_batch.asset_view import NAME, PICTURE, find_package, find_picture, find_preview, stage_folder
 from forge_batch.content.webhook import LARGEST, PATH, Webhook
 from forge_batch.errors import ForgeError
 from forge_batch.header_view import header
 from forge_batch.previews import Previews, picture
-from forge_batch.queue_view import STATES
+from forge_batch.queue_view import STATES, Row
+from forge_batch.standing import Standing
 from forge_batch.ui.site import Site
 from forge_batch.ui.views import Views, wish_of
 
-PUBLISHED = re.compile(r"(export_[A-Za-z0-9_.-]{1,120}\.zip|report\.(html|json)|preview\.png)")
+PUBLISHED = re.compile(r"((export|rejected)_[A-Za-z0-9_.-]{1,120}\.zip|report\.(html|json)|(rejected_)?preview\.png)")
 BUILD = re.compile(r"build-(\d{8}T\d{6}Z)\.webp")
-SMALL = re.compile(r"(thumbnail|input-(?:front|right|back|left)|texture-(?:base_color|normal|orm))\.webp")
+SMALL = re.compile(r"(thumbnail|preview|input-(?:front|right|back|left)|texture-(?:base_color|normal|orm))\.webp")
 SAFE = {
     "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
@@ -36,7 +39,7 @@ def routes(site: Site, views: Views, webhook: Webhook | None) -> list[Route]:
     """Give the routes of a page, for Gradio's server to answer before its own."""
     return [
         Route("/healthz", _health(site)),
-        Route("/live", _live(views)),
+        Route("/live", _live(views), middleware=[Middleware(GZipMiddleware, minimum_size=1000)]),
         Route("/metrics", _metrics(site)),
         Route("/files/{asset}/{name}", _file(site)),
         Route(PATH, _webhook(webhook), methods=["POST"]),
@@ -54,6 +57,7 @@ def _health(site: Site) -> Callable[[Request], Response]:
             "heartbeat_age_seconds": None if top.age is None else round(top.age, 1),
             "sha": {"seen": top.seen, "processed": top.processed},
             "queue": dict(top.counts),
+            "loaded": survey.queue.loaded,
         }
         return JSONResponse(document, headers={"Cache-Control": "no-store"})
 
@@ -136,26 +140,33 @@ def find_file(site: Site, asset: str, name: str) -> Path | None:
     row = site.survey.row(asset) if NAME.fullmatch(asset) else None
     if row is None:
         return None
-    home = site.content.home
-    exports = home / "exports" / asset
+    exports = site.content.home / "exports" / asset
     entry = site.survey.standings.get(asset)
     if PUBLISHED.fullmatch(name):
         site.content.bring(f"exports/{asset}/{name}")
         return _plain(exports / name, exports)
-    if row.facts.package:
-        site.content.bring(f"exports/{asset}/{row.facts.package}")
+    if PICTURE.fullmatch(name):
+        return find_picture(site.content, entry, name)
     if found := BUILD.fullmatch(name):
         return _plain(exports / "builds" / f"{found[1]}.webp", exports)
-    if SMALL.fullmatch(name) and entry is not None:
-        stem = name.removesuffix(".webp")
-        if stem.startswith("texture-"):
-            package = _plain(exports / row.facts.package, exports) if row.facts.package else None
-            made = Previews(home, package, lods_folder(site.content, entry.job)) if package else None
-            return made.texture(stem.removeprefix("texture-")) if made else None
-        images = entry.order.images
-        view = stem.removeprefix("input-") if stem != "thumbnail" else next((v for v in ("front", *images) if v in images), "")
-        return picture(home, images[view].path, 96 if stem == "thumbnail" else 720) if view in images else None
-    return None
+    return _small(site, row, entry, name) if SMALL.fullmatch(name) and entry is not None else None
+
+
+def _small(site: Site, row: Row, entry: Standing, name: str) -> Path | None:
+    """Find a picture that is made to be looked at: of an input, or of a texture of the package."""
+    stem, images, home = name.removesuffix(".webp"), entry.order.images, site.content.home
+    if stem == "preview":
+        found = find_preview(site.content, row.asset)
+        return picture(home, found, 640) if found else None
+    if stem.startswith("texture-"):
+        package = find_package(site.content, row)
+        made = Previews(home, package, stage_folder(site.content, entry.job, "build_lods")) if package else None
+        return made.texture(stem.removeprefix("texture-")) if made else None
+    view = stem.removeprefix("input-") if stem != "thumbnail" else next((v for v in ("front", *images) if v in images), "")
+    if view not in images:
+        return None
+    small = stem == "thumbnail"
+    return picture(home, images[view].path, 96 if small else 720, close=small)
 
 
 def _plain(path: Path, folder: Path) -> Path | None:

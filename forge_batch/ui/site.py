@@ -95,8 +95,10 @@ class Site:
         if self.options.read_only:
             return ""
         if self.options.owner:
-            account = session.get("oauth_info", {}).get("userinfo", {}).get("preferred_username", "")
-            return str(account) if account and account == self.options.owner else ""
+            login = session.get("oauth_info") or {}
+            account = login.get("userinfo", {}).get("preferred_username", "")
+            lasts = login.get("expires_at", 0) > time.time()
+            return str(account) if account and account == self.options.owner and lasts else ""
         given = token if isinstance(token, str) else ""
         return OWNER if hmac.compare_digest(given.encode(), self.options.token.encode()) else ""
 
@@ -117,7 +119,7 @@ class Site:
             control = load_control(self.content.home).after(action)
             self.content.record(PATH, control.to_json(), f"{who}: {word} {asset}".strip())
         self.nudge.set()
-        self.survey.look()
+        self.survey.glance()
         return f"Noted: {action.line()}"
 
     def try_gpu(self, who: str) -> str:

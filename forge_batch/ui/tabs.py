@@ -12,7 +12,7 @@ import gradio as gr
 from forge_batch.previews import SHOWN
 from forge_batch.queue_view import STATES
 from forge_batch.ui.markup import part
-from forge_batch.ui.views import EVERY, SORTS, Views, wish_of
+from forge_batch.ui.views import ASSET, EVERY, SORTS, Views, wish_of
 
 FOLDER = Path(__file__).parent
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -34,16 +34,16 @@ def session_of(request: gr.Request) -> dict[str, Any]:
 def queue_tab(views: Views) -> gr.HTML:
     """Lay out the queue: filter, order, a page of rows. Gives the rows."""
     with gr.Row(equal_height=True):
-        text = gr.Textbox(label="Find", placeholder="name, kind, stage, reason", scale=3, min_width=160)
+        text = gr.Textbox(label="Find", placeholder="name, kind, stage, reason", scale=3, min_width=240)
         state = gr.Dropdown([EVERY, *STATES], value=EVERY, label="State", min_width=130, filterable=False)
         sort = gr.Dropdown(list(SORTS), value="turn", label="Sorted by", min_width=130, filterable=False)
     first = urlencode({"state": EVERY, "sort": "turn", "page": 1})
     table = html_part(value=part("queue", "", wish=first), elem_id="queue")
     number = gr.Number(1, visible=False, precision=0)
     with gr.Row(elem_classes=["fb-pager"]):
-        before = gr.Button("Previous", size="sm", min_width=90)
+        before = gr.Button("Previous", size="sm", min_width=90, scale=0)
         said = gr.HTML(part("words", ""), elem_classes=["fb"], apply_default_css=False, min_width=120)
-        after = gr.Button("Next", size="sm", min_width=90)
+        after = gr.Button("Next", size="sm", min_width=90, scale=0)
 
     def show(step: int | None) -> Callable[..., tuple[str, str, int]]:
         def work(text: str, state: str, sort: str, number: float) -> tuple[str, str, int]:
@@ -81,11 +81,11 @@ def asset_tab(views: Views, token: gr.State, asset: gr.State) -> list[Any]:
         with gr.Column(min_width=300):
             slider = gr.ImageSlider(label="Input against render", interactive=False, height=380, elem_id="slider")
             side = gr.Radio([], label="Seen from")
-    now, rest = html_part(elem_id="asset-now"), html_part(elem_id="asset-rest")
+    now, rest, log = (html_part(elem_id=f"asset-{name}") for name in ASSET[1:])
     for one in (level, maps):
         one.input(lambda name, level, maps: text_of(views.model(name, level, maps)), [asset, level, maps], model, **QUIET)
     side.input(lambda name, side: pair_of(views, name, side), [asset, side], slider, **QUIET)
-    return [head, now, rest, owner, pictures, level, maps, side, model, slider]
+    return [head, now, rest, log, owner, pictures, level, maps, side, model, slider]
 
 
 def text_of(path: Path | None) -> str | None:
@@ -101,10 +101,12 @@ def pair_of(views: Views, name: str, side: str | None) -> tuple[str, str] | None
 
 def _actions(views: Views, token: gr.State, asset: gr.State) -> None:
     """Lay out what the owner may do with an asset."""
-    with gr.Row():
-        buttons = [gr.Button(word.capitalize(), size="sm", min_width=80) for word in ("retry", "cancel", "release")]
-        priority = gr.Number(50, label="Priority", minimum=0, maximum=100, precision=0, min_width=100)
-        bump = gr.Button("Set priority", size="sm", min_width=110)
+    with gr.Row(elem_classes=["fb-actions"]):
+        buttons = [gr.Button(word.capitalize(), size="sm", min_width=90, scale=0) for word in ("retry", "cancel", "release")]
+        bump = gr.Button("Set priority to", size="sm", min_width=120, scale=0)
+        priority = gr.Number(
+            50, label="Priority", minimum=0, maximum=100, precision=0, min_width=90, scale=0, container=False, show_label=False
+        )
     said = gr.Markdown(elem_classes=["fb-note"])
     for word, button in zip(("retry", "cancel", "release"), buttons, strict=True):
         button.click(_act(views, word), [token, asset], said, **QUIET)
@@ -142,14 +144,14 @@ def history_tab(views: Views, tab: gr.Tab) -> gr.HTML:
     """Lay out finished assets, and two builds of one side by side."""
     cards = html_part(elem_id="history")
     with gr.Row(equal_height=True):
-        name = gr.Textbox(label="Builds of the asset", placeholder="name", min_width=160)
+        name = gr.Dropdown([], label="Builds of the asset", min_width=240)
         one, other = (gr.Dropdown([], label=label, min_width=160) for label in ("Build", "Beside it"))
     with gr.Row():
         left, right = (gr.HTML(elem_classes=["fb"], apply_default_css=False, min_width=280) for _ in range(2))
 
     def builds(name: str) -> list[Any]:
         found = views.builds(name)
-        first, second = (found[0] if found else None), (found[1] if len(found) > 1 else None)
+        first, second = ([value for _, value in found] + [None, None])[:2]
         return [
             gr.update(choices=found, value=first), gr.update(choices=found, value=second),
             views.build(name, first), views.build(name, second),
@@ -158,7 +160,7 @@ def history_tab(views: Views, tab: gr.Tab) -> gr.HTML:
     name.change(builds, name, [one, other, left, right], **QUIET)
     one.input(views.build, [name, one], left, **QUIET)
     other.input(views.build, [name, other], right, **QUIET)
-    tab.select(views.history, None, cards, **QUIET)
+    tab.select(lambda: (views.history(), gr.update(choices=views.finished())), None, [cards, name], **QUIET)
     return cards
 
 
@@ -168,8 +170,9 @@ def validate_tab(views: Views) -> None:
         with gr.Column(min_width=300):
             name = gr.Textbox("my_asset", label="Name of the asset", max_length=90)
             text = gr.Textbox(
-                "forge: 1\nplace:\n  height_cm: 92\n", label="Manifest", lines=14, max_lines=30, max_length=1_100_000
-            )
+                "forge: 1\nplace:\n  height_cm: 92\n", label="Manifest", lines=14, max_lines=30, max_length=1_100_000,
+                elem_id="manifest",
+            )  # fmt: skip
             files = gr.File(label="Pictures: front, right, back, left", file_count="multiple", height=140, elem_id="pictures")
             button = gr.Button("Validate and price", variant="primary")
         said = gr.Textbox(label="What the command line says", lines=24, max_lines=60, interactive=False, elem_id="said")
@@ -188,23 +191,24 @@ def presets_tab(views: Views) -> None:
         one = gr.Dropdown(names, value=names[0], label="Preset", min_width=160)
         other = gr.Dropdown(["", *names], value="", label="Difference to", min_width=160)
     said = gr.Textbox(
-        views.preset(names[0], ""), label="Values, and where each is from", lines=24, max_lines=60, interactive=False
-    )
+        views.preset(names[0], ""), label="Values, and where each is from", lines=24, max_lines=60, interactive=False,
+        elem_id="preset",
+    )  # fmt: skip
     for box in (one, other):
         box.input(views.preset, [one, other], said, **QUIET)
 
 
 def machine_tab(views: Views, token: gr.State) -> Any:
     """Lay out what the owner may do with the runner and the machine."""
-    gr.Markdown("The owner runs, pauses and looks at the machine here.", elem_classes=["fb-note"])
+    gr.Markdown("The runner and its machine are the owner's to act on; everybody else may look.", elem_classes=["fb-note"])
     with gr.Column(visible=False) as owner:
-        with gr.Row():
-            buttons = [gr.Button(word, size="sm", min_width=90) for word in ("Run now", "Pause", "Resume", "Try the GPU")]
+        with gr.Row(elem_classes=["fb-actions"]):
+            words = ("Run now", "Pause", "Resume", "Try the GPU", "Look at the machine")
+            *buttons, look = [gr.Button(word, size="sm", min_width=90, scale=0) for word in words]
         said = gr.Markdown(elem_classes=["fb-note"])
         for word, button in zip(("run", "pause", "resume"), buttons, strict=False):
             button.click(_act(views, word), token, said, **QUIET)
         buttons[-1].click(_try_gpu(views), token, said, **WORK)
-        look = gr.Button("Look at the machine", size="sm")
         found = gr.HTML(elem_classes=["fb"], apply_default_css=False)
         look.click(_machine(views), token, found, **WORK)
     return owner

@@ -10,24 +10,25 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
-from forge_batch.asset_view import detail, lods_folder
+from forge_batch.asset_view import detail, find_package, stage_folder
 from forge_batch.builds import builds_of, windows_of
 from forge_batch.content.open import repo_of
 from forge_batch.doctor import diagnose
 from forge_batch.errors import ForgeError
 from forge_batch.explain import difference_text, explain_preset, explanation_text
-from forge_batch.header_view import burn_down, header
+from forge_batch.header_view import header
 from forge_batch.presets import Presets
-from forge_batch.previews import Previews
-from forge_batch.queue_view import STATES, Wish, select
+from forge_batch.previews import SOURCE, Previews
+from forge_batch.queue_view import STATES, Row, Wish, select
 from forge_batch.trial import judge
-from forge_batch.ui import asset_markup, markup
-from forge_batch.ui.plots import calibration_plot, line_plot
+from forge_batch.ui import asset_markup, markup, windows_markup
 from forge_batch.ui.site import Site
 
 EVERY = "all"
 SORTS = {"turn": "turn", "name": "name", "finish": "finish", "longest first": "estimate", "newest first": "newest"}
 """Orders of the queue, by the words that the page has for them."""
+ASSET = ("head", "now", "rest", "log")
+"""Parts of an asset's view."""
 SHOWN_BUILDS = 24
 MOST = 200
 """Answers that are kept for other viewers."""
@@ -46,7 +47,7 @@ class Views:
     """Be the answers of one site."""
 
     site: Site
-    _written: dict[Hashable, Any] = field(default_factory=dict)
+    _written: list[tuple[list[Row], dict[Hashable, Any]]] = field(default_factory=lambda: [([], {})])
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -76,36 +77,41 @@ class Views:
         table, words, _ = self.queue(wish)
         parts = {"top": self.top(), "queue": table, "words": words}
         if name:
-            parts |= dict(zip(("head", "now", "rest"), self.asset(name), strict=True))
+            parts |= self.asset(name)
         marked = {part: (sha256(html.encode()).hexdigest()[:12], html) for part, html in parts.items()}
         fresh = {part: {"mark": mark, "html": html} for part, (mark, html) in marked.items() if marks.get(part) != mark}
         return {"parts": fresh, "package": self.package(name) if name else ""}
 
     def _once(self, key: Hashable, write: Callable[[], T]) -> T:
         """Write something once for all viewers, as long as the survey has seen nothing new."""
-        rows = self.site.survey.rows
-        if self._written.get("rows") is not rows or len(self._written) > MOST:
-            self._written.clear()
-            self._written["rows"] = rows
-        if key not in self._written:
-            self._written[key] = write()
-        found: T = self._written[key]
+        seen, written = self._written[0]
+        if seen is not self.site.survey.rows or len(written) > MOST:
+            written = {}
+            self._written[0] = self.site.survey.rows, written
+        if key not in written:
+            written[key] = write()
+        found: T = written[key]
         return found
 
-    def asset(self, name: object) -> tuple[str, str, str]:
-        """Write an asset's view: how it stands, its timeline, and the rest."""
+    def asset(self, name: object) -> dict[str, str]:
+        """Write the parts of an asset's view: how it stands, its timeline, the rest, and its log."""
+        asset = name[:80] if isinstance(name, str) else ""
+        return self._once(("asset", asset), lambda: self._asset(asset))
+
+    def _asset(self, name: str) -> dict[str, str]:
         survey = self.site.survey
-        one = detail(survey, name) if isinstance(name, str) else None
-        row = survey.row(name) if isinstance(name, str) else None
+        one, row = detail(survey, name), survey.row(name)
         if one is None or row is None:
-            said = f"There is no asset {str(name)[:60]}." if name else "Choose an asset in the queue."
-            return f'<p class="fb-empty">{escape(said)}</p>', "", ""
+            said = f"There is no asset {name[:60]}." if name else "Choose an asset in the queue."
+            return dict(zip(ASSET, (f'<p class="fb-empty">{escape(said)}</p>', "", "", ""), strict=True))
         repo = repo_of(self.site.content.name) or ""
-        return (
+        parts = (
             asset_markup.asset_head_html(one, row, self.now(), repo),
-            asset_markup.timeline_html(one.stages),
+            asset_markup.timeline_html(one.stages, folded=row.state in {"done", "failed", "held"}),
             asset_markup.asset_rest_html(one, self._previews(name) is not None),
+            asset_markup.log_html(one.log),
         )
+        return dict(zip(ASSET, parts, strict=True))
 
     # -- of one asset --------------------------------------------------------------------------------------------------
 
@@ -113,8 +119,10 @@ class Views:
         """Give the GLB to look at; None if there is none."""
         made = self._previews(name)
         try:
+            if made and level == SOURCE:
+                return made.source_model()
             return made.model(int(str(level)[-1:] or 0), str(shown)) if made else None
-        except (ForgeError, ValueError):
+        except (ForgeError, OSError, ValueError):
             return None
 
     def package(self, name: object) -> str:
@@ -123,9 +131,9 @@ class Views:
         return f"{name} {made.folder.name}" if made else f"{name}"
 
     def levels(self, name: object) -> list[str]:
-        """Name the levels of detail that can be looked at."""
+        """Name the levels of detail that can be looked at, and the mesh that all was made from."""
         made = self._previews(name)
-        return [f"LOD{level}" for level in range(made.levels())] if made else []
+        return [*(f"LOD{level}" for level in range(made.levels())), *([SOURCE] if made.source else [])] if made else []
 
     def sides(self, name: object) -> list[str]:
         """Name the views of an asset that have an input picture and a render."""
@@ -147,41 +155,27 @@ class Views:
     def _previews(self, name: object) -> Previews | None:
         survey = self.site.survey
         row = survey.row(name) if isinstance(name, str) else None
-        if row is None or not row.facts.package:
+        entry = survey.standings.get(row.asset) if row else None
+        if row is None or entry is None:
             return None
-        path = f"exports/{row.asset}/{row.facts.package}"
-        self.site.content.bring(path)
-        package = self.site.content.home / path
-        entry = survey.standings.get(row.asset)
-        if not package.is_file() or entry is None:
+        package = find_package(self.site.content, row)
+        if package is None:
             return None
-        return Previews(self.site.content.home, package, lods_folder(self.site.content, entry.job))
+        lods, source = (stage_folder(self.site.content, entry.job, stage) for stage in ("build_lods", "generate"))
+        return Previews(self.site.content.home, package, lods, source)
 
     # -- windows and history -------------------------------------------------------------------------------------------
 
     def windows(self) -> str:
         """Write past and planned windows, the allowance over the last day, and how well seconds were foretold."""
-        survey, now = self.site.survey, self.now()
-        parts = []
-        points = burn_down(survey.queue, now)
-        if points:
-            said = f"Allowance left over the last day: now {points[-1][1]:.0f} of {survey.queue.left.whole} s"
-            parts.append(
-                f"<h3>Allowance</h3>{line_plot(points, float(survey.queue.left.whole or 1), said)}<p>{escape(said)}.</p>"
-            )
-        past = windows_of(survey.content.home)
-        parts.append(asset_markup.windows_html(past, survey.queue))
+        survey = self.site.survey
         pairs = [
             (record.expected[0], record.seconds)
             for entry in list(survey.standings.values())[:500]
             for record in entry.job.records.values()
             if record.expected and record.state == "done"
         ][-1500:]
-        if pairs:
-            near = sum(took <= 1.3 * told for told, took in pairs)
-            said = f"{len(pairs)} stages: {near} took at most 1.3 times what was foretold as their median"
-            parts.append(f"<h3>Foretold and taken</h3>{calibration_plot(pairs, said)}<p>{escape(said)}.</p>")
-        return "".join(parts)
+        return windows_markup.windows_html(windows_of(survey.content.home), survey.queue, pairs, self.now())
 
     def history(self) -> str:
         """Write the finished assets, newest first."""
@@ -189,12 +183,18 @@ class Views:
         rows.sort(key=lambda row: -row.facts.made)
         return asset_markup.history_html(rows[:60])
 
-    def builds(self, name: object) -> list[str]:
-        """Name the builds of an asset, newest first."""
+    def finished(self) -> list[str]:
+        """Name the finished assets, newest first."""
+        rows = sorted(self.site.survey.rows, key=lambda row: -row.facts.made)
+        return [row.asset for row in rows if row.facts.made][:MOST]
+
+    def builds(self, name: object) -> list[tuple[str, str]]:
+        """Give when each build of an asset was made and what it is called, newest first."""
         if not isinstance(name, str) or self.site.survey.row(name) is None:
             return []
         self.site.content.bring(f"exports/{name}/builds")
-        return [str(build["name"]) for build in builds_of(self.site.content.home, name)[:SHOWN_BUILDS]]
+        names = [str(build["name"]) for build in builds_of(self.site.content.home, name)[:SHOWN_BUILDS]]
+        return [(asset_markup.build_time(one), one) for one in names]
 
     def build(self, name: object, build: object) -> str:
         """Write one build of an asset."""
@@ -220,7 +220,7 @@ class Views:
         """Write what `doctor` finds; it names folders of the machine, so it is for the owner."""
         if not self.site.owner(token, session):
             return '<p class="fb-empty">Only the owner may look at the machine.</p>'
-        return asset_markup.checks_html(diagnose(self.site.content.root, online=False))
+        return windows_markup.checks_html(diagnose(self.site.content.root, online=False))
 
     def try_gpu(self, token: object, session: dict[str, Any]) -> str:
         """Open a window without work, for the owner, and say what came of it."""

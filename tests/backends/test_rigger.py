@@ -44,6 +44,11 @@ take = ["*"]
 repo = "VAST-AI/SkinTokens"
 revision = "79736cad0fd84de384d5eede659b4ebd24effe33"
 take = ["experiments/*"]
+[[skintokens.weights]]
+repo = "Qwen/Qwen3-0.6B"
+revision = "c1899de289a04d12100db370d81485cdf75e47ca"
+take = ["config.json"]
+place = "models/Qwen3-0.6B"
 
 [unirig]
 title = "a stand-in"
@@ -60,6 +65,11 @@ take = ["*"]
 repo = "VAST-AI/UniRig"
 revision = "36842e2b5947e9e60f89275b83208c8e74071c63"
 take = ["skeleton/*", "skin/*"]
+[[unirig.weights]]
+repo = "facebook/opt-350m"
+revision = "08ab08cc4b72ff5593870b5d527cf4230323703c"
+take = ["config.json"]
+place = "facebook/opt-350m"
 """
 CHECKPOINTS = {
     "VAST-AI/SkinTokens": (
@@ -152,6 +162,9 @@ def world(tmp_path: Path) -> World:
         for file in files:
             (mirror / repo / file).parent.mkdir(parents=True, exist_ok=True)
             (mirror / repo / file).write_bytes(b"weights")
+    for repo in ("Qwen/Qwen3-0.6B", "facebook/opt-350m"):
+        (mirror / repo).mkdir(parents=True)
+        (mirror / repo / "config.json").write_text("{}")
     for name in NAMES:
         fetch(package(name, root), Folder(mirror), lambda _: None, root)
         python = root / name / "env" / "bin" / "python"
@@ -219,6 +232,11 @@ FAULTS = [
     ("no file", StageError, "left no .*the last it said: .*context is incorrect"),
     ("crash", StageError, "failed with status 1: RuntimeError: CUDA error"),
     ("memory", StageError, "ran out of GPU memory .* GB are needed"),
+    (
+        "another file",
+        StageError,
+        "FileNotFoundError: VAST-AI/UniRig/skin/skeleton/model.ckpt is none of the files",
+    ),
     ("import", BackendUnavailable, "cannot run: ModuleNotFoundError: No module named 'spconv'"),
 ]
 
@@ -226,7 +244,7 @@ FAULTS = [
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("word", "error", "message"), FAULTS, ids=[fault[0] for fault in FAULTS])
 def test_a_program_that_fails_is_said_to(name: str, word: str, error: type[Exception], message: str, world: World) -> None:
-    """Status 0 without a file, a crash, no memory and a missing library are told apart, each with its own words."""
+    """Status 0 without a file, a crash, no memory, a file that nobody pinned and a missing library have words of their own."""
     world.fault(name, word)
     if word == "no file" and name == "unirig":
         message = message.replace("left no ", "left no skin.fbx")

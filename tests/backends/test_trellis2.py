@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 
 from forge_batch.backends import trellis2
 from forge_batch.backends.contract import Fineness
-from forge_batch.backends.trellis2 import Engine
+from forge_batch.backends.trellis2 import Engine, build_pipeline
+from forge_batch.backends.vendored.machine import Gpu, Machine
 from forge_batch.errors import BackendUnavailable, StageError
 from forge_batch.ops.source import SourceMesh
 from forge_batch.ops.topology import measure_topology, signed_volume
@@ -31,12 +34,14 @@ class FakePipeline:
         by_seed: Extents of the box by seed.
         error: Raised instead.
         count: Meshes in the answer.
+        nothing: Whether the one mesh is None.
     """
 
     change: dict[str, Any] = field(default_factory=dict)
     by_seed: dict[int, tuple[float, float, float]] = field(default_factory=dict)
     error: Exception | None = None
     count: int = 1
+    nothing: bool = False
     calls: list[dict[str, Any]] = field(default_factory=list)
     conditions: list[Any] = field(default_factory=list)
     pbr_attr_layout: dict[str, slice] = field(default_factory=lambda: LAYOUT)
@@ -64,7 +69,7 @@ class FakePipeline:
             voxel_size=1 / RES,
             layout=LAYOUT,
         )
-        return [mesh] * self.count, (None, None, 1024)
+        return [None if self.nothing else mesh] * self.count, (None, None, 1024)
 
 
 VIEWS = {"front": box_cutout(120, 270), "right": box_cutout(180, 270)}
@@ -157,31 +162,106 @@ def test_averaging_gives_the_mean_condition_and_leaves_no_trace() -> None:
     assert "get_cond" not in vars(pipeline)
 
 
+BOX = voxel_mesh(RES)
+AGAIN = "try another seed, or another picture of it"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"vertices": np.zeros((0, 3)), "faces": np.zeros((0, 3), int)}, "empty mesh"),
-        ({"vertices": voxel_mesh(RES)["vertices"] * [1, np.nan, 1]}, "not finite"),
-        ({"vertices": voxel_mesh(RES)["vertices"] * 0}, "without extent"),
-        ({"faces": voxel_mesh(RES)["faces"] + 10**6}, "vertices it did not give"),
-        ({"faces": np.zeros((5, 3), int)}, "name a vertex twice"),
-        ({"coords": np.zeros((0, 3), int), "attrs": np.zeros((0, 6))}, "without voxels"),
-        ({"attrs": voxel_mesh(RES)["attrs"] * np.nan}, "colours that are not finite"),
-        ({"faces": np.broadcast_to(np.array([0, 1, 2], np.int32), (20_000_000, 3))}, "20 million faces.*resolution"),
+        (
+            {"vertices": np.zeros((0, 3)), "faces": np.zeros((0, 3), int)},
+            f"trellis2 gave an empty mesh: 0 vertices, 0 faces: {AGAIN}",
+        ),
+        (
+            {"vertices": BOX["vertices"] * [1, np.nan, 1]},
+            f"trellis2 gave {len(BOX['vertices'])} of {len(BOX['vertices'])} vertices that are not finite: {AGAIN}",
+        ),
+        ({"vertices": BOX["vertices"] * 0}, f"trellis2 gave a mesh without extent: {AGAIN}"),
+        ({"faces": BOX["faces"] + 10**6}, f"trellis2 gave faces that name vertices it did not give: {AGAIN}"),
+        ({"faces": np.zeros((5, 3), int)}, f"trellis2 gave only faces that name a vertex twice: {AGAIN}"),
+        (
+            {"coords": np.zeros((0, 3), int), "attrs": np.zeros((0, 6))},
+            f"trellis2 gave a mesh without voxels to colour it: {AGAIN}",
+        ),
+        ({"attrs": BOX["attrs"] * np.nan}, f"trellis2 gave colours that are not finite: {AGAIN}"),
+        (
+            {"faces": np.broadcast_to(np.array([0, 1, 2], np.int32), (20_000_000, 3))},
+            "trellis2 gave 20 million faces, at most 16 million can be worked on: write a lower generate: {resolution: ...}",
+        ),
     ],
+    ids=["empty", "NaN", "a point", "faces elsewhere", "no faces", "no voxels", "NaN colours", "20 million faces"],
 )
 def test_what_is_no_mesh_fails_the_asset_in_words(change: dict[str, Any], message: str) -> None:
-    """Every malformed result is a StageError that says what came."""
-    with pytest.raises(StageError, match=message):
+    """Every malformed result is a StageError that says what came, and what to do."""
+    with pytest.raises(StageError) as caught:
         generate(FakePipeline(change))
+    assert str(caught.value) == message
 
 
 def test_no_mesh_and_no_memory_fail_the_asset_in_words() -> None:
-    """An empty list and CUDA's error are said; the hint is the next lower resolution."""
-    with pytest.raises(StageError, match="0 meshes"):
-        generate(FakePipeline(count=0))
-    with pytest.raises(StageError, match=r"does not suffice for resolution 1536: write generate: \{resolution: 1024\}"):
-        generate(FakePipeline(error=torch.OutOfMemoryError("CUDA out of memory")), resolution=1536)
+    """An empty list, None in it, and CUDA's error are said; the hint is the next lower resolution, if there is one."""
+    for pipeline in (FakePipeline(count=0), FakePipeline(nothing=True)):
+        with pytest.raises(StageError) as caught:
+            generate(pipeline)
+        assert str(caught.value) == "trellis2 gave 0 meshes for one picture: try another seed"
+    for resolution, hint in (
+        (1536, "write generate: {resolution: 1024}"),
+        (1024, "write generate: {resolution: 512}"),
+        (512, "free the card or take a larger one"),
+    ):
+        with pytest.raises(StageError) as caught:
+            generate(FakePipeline(error=torch.OutOfMemoryError("CUDA out of memory")), resolution=resolution)
+        assert str(caught.value) == f"the GPU's memory does not suffice for resolution {resolution}: {hint}"
+    painter = FakePainter(error=torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(StageError, match=r"does not suffice for resolution 1024: write generate: \{resolution: 512\}"):
+        trellis2.paint(generate(FakePipeline()).mesh, VIEWS, Fineness(), 5, lambda *_: None, Engine(painter, "cpu"))
+
+
+def test_one_load_serves_every_asset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two assets of a process ask for the pipeline once."""
+    loads: list[str] = []
+
+    def load(name: str, config: str) -> Engine:
+        loads.append(f"{name} of {config}")
+        return Engine(FakePipeline(), "cpu")
+
+    monkeypatch.setattr(Engine, "load", load)
+    trellis2._engine.cache_clear()
+    for seed in (1, 2):
+        trellis2.generate(VIEWS, None, Fineness(), seed, lambda *_: None)
+    trellis2._engine.cache_clear()
+    assert loads == ["Trellis2ImageTo3DPipeline of pipeline.json"]
+
+
+@pytest.mark.parametrize(("memory", "turns"), [(24, True), (48, True), (80, False), (143, False)])
+def test_models_take_turns_on_a_card_that_does_not_hold_them_all(
+    memory: float, turns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below 70 GB each is moved to the card when it is used; its background remover is never built, whatever the card."""
+    built: list[Any] = []
+
+    def from_pretrained(call: dict[str, Any]) -> Any:
+        built.append(modules["trellis2.pipelines.rembg"].BiRefNet(model_name=""))
+        encoder = SimpleNamespace(model=SimpleNamespace(model=SimpleNamespace(layer="layers")))
+        moved = held_to(recorded("trellis2", FILE, "Trellis2ImageTo3DPipeline.to"), lambda call: built.append(call["device"]))
+        return SimpleNamespace(models={}, image_cond_model=encoder, low_vram=None, rembg_model="remover", to=moved, call=call)
+
+    load = held_to(recorded("trellis2", FILE, "Trellis2ImageTo3DPipeline.from_pretrained"), from_pretrained)
+    modules = {
+        "trellis2.pipelines": SimpleNamespace(Trellis2ImageTo3DPipeline=SimpleNamespace(from_pretrained=load)),
+        "trellis2.pipelines.rembg": SimpleNamespace(BiRefNet=lambda **_: pytest.fail("a gated model was asked for")),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)  # type: ignore[arg-type]
+    (tmp_path / "pipeline.json").write_text('{"args": {"models": {}}}')
+    machine = Machine((Gpu("a card", memory, memory, 120, "580.1"),))
+    pipeline = build_pipeline("Trellis2ImageTo3DPipeline", "pipeline.json", tmp_path, "cpu", machine)
+    assert pipeline.low_vram is turns
+    assert pipeline.rembg_model is None
+    assert pipeline.image_cond_model.model.layer == "layers"
+    assert (pipeline.call["path"], pipeline.call["config_file"]) == (str(tmp_path), "pipeline.json")
+    assert built == [None, torch.device("cpu")]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +287,7 @@ class FakePainter:
     """Answer as the texturing pipeline does, with voxels that carry their own coordinates as colour."""
 
     steps: list[str] = field(default_factory=list)
+    error: Exception | None = None
     pbr_attr_layout: dict[str, slice] = field(default_factory=lambda: LAYOUT)
     models: dict[str, str] = field(
         default_factory=lambda: {"tex_slat_flow_model_512": "512", "tex_slat_flow_model_1024": "1024"}
@@ -226,6 +307,8 @@ class FakePainter:
 
     def _answer(self, name: str, call: dict[str, Any]) -> Any:
         self.steps.append(name)
+        if self.error:
+            raise self.error
         if name == "preprocess_mesh":
             self.vertices = np.asarray(call["mesh"].vertices)
             return "mesh"
@@ -259,3 +342,5 @@ def test_painting_keeps_the_mesh_and_reads_voxels_where_they_belong() -> None:
     expected = ((mesh.vertices - (low + high) / 2) / (high - low).max())[:, [0, 2, 1]] * [1, -1, 1] + 0.5
     np.testing.assert_allclose(read[:, :3], expected, atol=0.005)
     assert painter.steps[-1] == "decode_tex_slat"
+    assert source.facts["paint_seconds"] >= 0
+    assert "paint_peak_gb" in source.facts

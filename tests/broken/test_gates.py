@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forge_batch.ops.measure_atlas import measure_layout
 from forge_batch.ops.measure_shape import Soundness, measure_soundness
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.simplify import simplify
@@ -94,3 +95,36 @@ def test_nothing_is_found_where_nothing_is(shapes: dict[str, Mesh]) -> None:
     levels = [simplify(mesh, 200 + 200 * k, preview=False, solid=True) for mesh in shapes.values() for k in range(13)]
     assert len(levels) == 52
     assert [measure_soundness(mesh) for mesh in levels] == [NOTHING] * len(levels)
+
+
+def _laid_out(mesh: Mesh) -> Mesh:
+    """Give every face a cell of its own on the page, half a cell filled."""
+    edge = int(np.ceil(np.sqrt(len(mesh.faces))))
+    row, column = np.divmod(np.arange(len(mesh.faces)), edge)
+    corner = np.array([[0.2, 0.2], [0.2, 0.8], [0.8, 0.2]])  # counter-clockwise with v down
+    uv = (np.stack([column, row], axis=1)[:, None] + corner) / edge
+    faces = np.arange(3 * len(mesh.faces), dtype=np.int32).reshape(-1, 3)
+    return Mesh(mesh.vertices[mesh.faces].reshape(-1, 3), faces, uv=uv.reshape(-1, 2).astype(np.float32))
+
+
+def _spoilt(mesh: Mesh, rng: Random, kind: str) -> Mesh:
+    uv = mesh.uv.copy().reshape(-1, 3, 2)
+    one, other = rng.choice(len(uv), 2, replace=False)
+    if kind == "overlap":
+        uv[one] = uv[other]
+    elif kind == "mirrored":
+        uv[one] = uv[one][::-1]
+    else:
+        uv[one] = uv[one][:1]
+    return Mesh(mesh.vertices, mesh.faces, uv=uv.reshape(-1, 2))
+
+
+@pytest.mark.parametrize(("kind", "measure"), [("overlap", "overlap"), ("mirrored", "mirrored"), ("flat", "empty_faces")])
+def test_each_defect_of_a_layout_is_found(kind: str, measure: str, shapes: dict[str, Mesh]) -> None:
+    """One of 96 faces that lies on another, from behind or flat is never missed, and the layouts before have none."""
+    for mesh in shapes.values():
+        sound = _laid_out(mesh)
+        assert measure_layout(sound, 1024, 0.0)[:2] == (0, 0)
+        assert measure_layout(sound, 1024, 0.0).mirrored == 0
+        for seed in range(SEEDS):
+            assert getattr(measure_layout(_spoilt(sound, np.random.default_rng(seed), kind), 1024, 0.0), measure) > 0

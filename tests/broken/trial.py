@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
 from pathlib import Path
+from typing import NamedTuple
 
 from forge_batch.errors import StageError
 from forge_batch.ops.mesh import Mesh, load_mesh, save_mesh
@@ -41,7 +43,7 @@ class Outcome:
 
 
 def sound_shapes(names: Collection[str], folder: Path) -> dict[str, Mesh]:
-    """Make shapes, or read those made before."""
+    """Make shapes, or read those that lie in the folder from before."""
     folder.mkdir(parents=True, exist_ok=True)
     shapes = {}
     for name in sorted(names):
@@ -61,17 +63,61 @@ def warm_up() -> None:
     faults(by_forge_batch(small), small, spared=True, budget=None)
 
 
+class Trial(NamedTuple):
+    """Be a case, the sound shape of it, and who finishes it."""
+
+    case: Case
+    sound: Mesh
+    by: str
+
+
+class _Running(NamedTuple):
+    trial: Trial
+    child: ForkProcess
+    until: float
+
+
 def try_case(case: Case, sound: Mesh, by: str) -> Outcome:
     """Break, finish and judge in a child process."""
+    return next(try_cases([Trial(case, sound, by)], 1))[1]
+
+
+def try_cases(trials: Iterable[Trial], jobs: int) -> Iterator[tuple[Trial, Outcome]]:
+    """Break, finish and judge each in a child process of its own, `jobs` at once; give them in the order they end."""
+    left, running = iter(trials), dict[Connection, _Running]()
+    try:
+        while True:
+            while len(running) < jobs and (trial := next(left, None)) is not None:
+                receiver, started = _start(trial)
+                running[receiver] = started
+            if not running:
+                return
+            rest = min(one.until for one in running.values()) - time.monotonic()
+            ended = {connection for connection in wait(list(running), max(rest, 0.0)) if isinstance(connection, Connection)}
+            late = {connection for connection, one in running.items() if time.monotonic() > one.until} - ended
+            for connection in ended | late:
+                one = running.pop(connection)
+                yield one.trial, _end(connection, one.child, connection in late)
+    finally:
+        for connection, one in running.items():
+            _end(connection, one.child, True)
+
+
+def _start(trial: Trial) -> tuple[Connection, _Running]:
     context = multiprocessing.get_context("fork")  # see warm_up
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_work, args=(case, sound, by, sender), daemon=True)
+    child = context.Process(target=_work, args=(*trial, sender), daemon=True)
     child.start()
     sender.close()
+    return receiver, _Running(trial, child, time.monotonic() + TIMEOUT)
+
+
+def _end(connection: Connection, child: ForkProcess, late: bool) -> Outcome:
+    """Take what a child has to say, if anything, and let it go."""
     try:
-        if not receiver.poll(TIMEOUT):
+        if late:
             return Outcome("timeout", f"over {TIMEOUT:g} s", TIMEOUT)
-        answer = receiver.recv()
+        answer = connection.recv()
     except EOFError:
         child.join()
         return Outcome("crashed", f"exit status {child.exitcode}")
@@ -81,6 +127,7 @@ def try_case(case: Case, sound: Mesh, by: str) -> Outcome:
     finally:
         child.kill()
         child.join()
+        connection.close()
 
 
 def _work(case: Case, sound: Mesh, by: str, sender: Connection) -> None:

@@ -14,6 +14,8 @@ import pytest
 from forge_batch.errors import StageError
 from forge_batch.ops.box_charts import box_charts
 from forge_batch.ops.collapse import collapse
+from forge_batch.ops.lod import build_lod
+from forge_batch.ops.measure_atlas import count_overlap
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
 from forge_batch.ops.screen_sizes import screen_sizes, sphere_diameter
@@ -125,6 +127,16 @@ def test_lods_use_the_same_vertices_and_stay_closed(tmp_path: Path) -> None:
         found = measure_uv(lod)
         assert (found.mirrored_faces, found.empty_faces) == (0, 0)
         assert _overlap(lod, 1024) == 0
+
+
+def test_no_lod_lays_two_faces_on_one_texel(tmp_path: Path) -> None:
+    """On a page so small that moving borders alone make faces meet, the LOD is built without."""
+    made = unwrap(_low(), 256, 8, None, folder=tmp_path, timeout=60.0).mesh
+    mesh = split_by_tangent(replace(made, normals=split_vertex_normals(made.vertices, made.faces)))
+    assert count_overlap(collapse(mesh, len(mesh.faces) // 4, 4 / 256, 0.02), 256) > 0
+    lod = build_lod(mesh, 0.25, 8 / 256, 256)
+    assert lod.overlap == count_overlap(lod.mesh, 256) == 0
+    assert len(lod.mesh.faces) < 0.45 * len(mesh.faces)
 
 
 def test_screen_sizes_fall_and_hold_one_pixel() -> None:

@@ -32,12 +32,12 @@ def asset() -> Asset:
 
 @pytest.fixture(scope="module")
 def folders(asset: Asset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Write what each engine gets into a folder of its own."""
+    """Write what each engine gets, flat, into a folder of its own."""
     folders = {}
     for name, engine in ENGINES.items():
         folders[name] = tmp_path_factory.mktemp(name)
         for file, data in engine.files(asset).items():
-            (folders[name] / file).write_bytes(data)
+            (folders[name] / Path(file).name).write_bytes(data)
     return folders
 
 
@@ -47,16 +47,17 @@ def pixel(path: Path) -> tuple[int, ...] | int:
     return value
 
 
-def test_every_engine_gets_its_own_files(folders: dict[str, Path]) -> None:
-    """Formats and textures are those of each engine's table, and nothing else lies there."""
-    found = {name: {path.name for path in folder.iterdir()} for name, folder in folders.items()}
-    color, normal = "T_Winged_BC.png", "T_Winged_N.png"
-    assert found == {
-        "ue5": {"SM_Winged.fbx", "SM_Winged.glb", color, normal, "T_Winged_ORM.png"},
-        "unity_hdrp": {"SM_Winged.fbx", "SM_Winged_Colliders.fbx", color, normal, "T_Winged_MODS.png"},
-        "godot4": {"SM_Winged.glb"},
-        "blender": {"SM_Winged.glb", color, normal, "T_Winged_AO.png", "T_Winged_R.png", "T_Winged_M.png"},
-        "web": {"SM_Winged.glb"},
+def test_every_engine_gets_its_own_files(asset: Asset) -> None:
+    """What goes into the engine lies in one folder that can be dragged; Unreal's GLB, of the same name, in another."""
+    color, normal = "Winged/T_Winged_BC.png", "Winged/T_Winged_N.png"
+    fbx, glb = "Winged/SM_Winged.fbx", "Winged/SM_Winged.glb"
+    apart = {f"Winged/T_Winged_{word}.png" for word in ("AO", "R", "M")}
+    assert {name: set(engine.files(asset)) for name, engine in ENGINES.items()} == {
+        "ue5": {fbx, color, normal, "Winged/T_Winged_ORM.png", "Winged_glTF/SM_Winged.glb"},
+        "unity_hdrp": {fbx, "Winged/SM_Winged_Colliders.fbx", color, normal, "Winged/T_Winged_MODS.png"},
+        "godot4": {glb},
+        "blender": {glb, "Winged/SM_Winged_LODs.fbx", color, normal, *apart},
+        "web": {glb},
     }
 
 
@@ -120,7 +121,7 @@ def test_sixteen_bits_of_the_normal_map_come_through(asset: Asset) -> None:
     """With normal_bits 16 the files hold the 16-bit values, green negated for Unreal; with 8 they are rounded."""
     deep = Asset(**{**vars(asset), "normal_bits": 16})
     for engine, green in (("ue5", 65535 - 50000), ("unity_hdrp", 50000), ("blender", 50000)):
-        data = ENGINES[engine].files(deep)["T_Winged_N.png"]
+        data = ENGINES[engine].files(deep)["Winged/T_Winged_N.png"]
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         assert image is not None
         assert image.dtype == np.uint16
@@ -136,7 +137,7 @@ def test_every_glb_passes_the_validator(folders: dict[str, Path], engine: str) -
 
 
 def test_godot_finds_bodies_by_their_names(folders: dict[str, Path]) -> None:
-    """Beside the mesh stand two nodes that end with -convcolonly, with no material; the socket hangs on the mesh."""
+    """Beside the mesh stand two nodes that end with -convcolonly, of a plain material; the socket hangs on the mesh."""
     document = Glb((folders["godot4"] / "SM_Winged.glb").read_bytes()).document
     nodes = document["nodes"]
     roots = [nodes[index]["name"] for index in document["scenes"][0]["nodes"]]
@@ -144,7 +145,18 @@ def test_godot_finds_bodies_by_their_names(folders: dict[str, Path]) -> None:
     (socket,) = [nodes[index] for index in nodes[0]["children"]]
     assert socket["name"] == "SOCKET_Grip"
     np.testing.assert_allclose(socket["translation"], GRIP, atol=1e-6)
-    assert all("material" not in mesh["primitives"][0] for mesh in document["meshes"][1:])
+    hulls = [mesh["primitives"][0]["material"] for mesh in document["meshes"][1:]]
+    assert [document["materials"][index]["name"] for index in hulls] == ["Collision"] * 2
+
+
+def test_blender_gets_levels_and_hulls_in_an_fbx(folders: dict[str, Path]) -> None:
+    """In metres and house axes: three levels in a group, the finest named as the GLB's mesh, two hulls beside it."""
+    read = ask_ufbx(folders["blender"] / "SM_Winged_LODs.fbx")
+    assert (read["unit_metres"], read["warnings"]) == (1.0, [])
+    levels = ["SM_Winged", "SM_Winged_LOD1", "SM_Winged_LOD2"]
+    assert read["groups"][0] == {"name": "SM_Winged_LodGroup", "children": levels}
+    assert [mesh["name"] for mesh in read["meshes"]] == [*levels, "UCX_SM_Winged_00", "UCX_SM_Winged_01"]
+    np.testing.assert_allclose(np.array(read["meshes"][0]["positions"]).max(axis=0), winged_box.HIGH, atol=1e-6)
 
 
 @pytest.mark.blender

@@ -70,8 +70,14 @@ def ask_three_skin(path: Path, poses: Path) -> dict[str, Any]:
     return _ask(["node", str(READERS / "read_three_skin.mjs"), str(NODE_MODULES), str(path), str(poses)])
 
 
+def ask_three_glb_skin(path: Path, poses: Path) -> dict[str, Any]:
+    """Bend the skeleton of a GLB file with three.js."""
+    needs_node("three")
+    return _ask(["node", str(READERS / "read_three_glb_skin.mjs"), str(NODE_MODULES), str(path), str(poses)])
+
+
 def ask_blender_skin(path: Path, poses: Path, importer: str) -> dict[str, Any]:
-    """Bend the skeleton of an FBX file (importer `addon` or `native`) with Blender."""
+    """Bend the skeleton of an FBX (importer `addon` or `native`) or GLB file (`gltf`) with Blender."""
     script = str(READERS / "read_blender_skin.py")
     return _ask([blender_python(), script, str(path), str(poses), "--importer", importer])
 

@@ -1,6 +1,6 @@
-"""Bend the skeleton that Blender finds in an FBX file and print where every corner goes, in metres of Blender's world, as JSON.
+"""Bend the skeleton that Blender finds in an FBX or GLB file and print where corners go, in metres of its world, as JSON.
 
-python read_blender_skin.py FILE POSES.json [--importer addon|native]
+python read_blender_skin.py FILE POSES.json [--importer addon|native|gltf]
 
 POSES.json: a list of poses, each the 4 x 4 matrix by which a bone moves what hangs on it, in metres of the world, by name.
 """
@@ -27,6 +27,11 @@ def load(path, importer):
     if importer == "addon":
         addon_utils.enable("io_scene_fbx")
         bpy.ops.import_scene.fbx(filepath=path)
+    elif importer == "gltf":
+        addon_utils.enable("io_scene_gltf2")
+        bpy.ops.import_scene.gltf(filepath=path)
+        for layer in bpy.context.view_layer.layer_collection.children:
+            layer.exclude = False  # what is switched off is not evaluated
     else:
         bpy.ops.wm.fbx_import(filepath=path, validate_meshes=False)
     bpy.context.view_layer.update()
@@ -56,14 +61,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
     parser.add_argument("poses")
-    parser.add_argument("--importer", choices=["addon", "native"], default="native")
+    parser.add_argument("--importer", choices=["addon", "native", "gltf"], default="native")
     options = parser.parse_args()
     stdout = os.dup(1)
     os.dup2(2, 1)
     with contextlib.redirect_stdout(sys.stderr):
         load(options.file, options.importer)
         (armature,) = [thing for thing in bpy.data.objects if thing.type == "ARMATURE"]
-        meshes = [thing for thing in bpy.data.objects if thing.type == "MESH"]
+        meshes = [thing for thing in bpy.data.objects if any(m.type == "ARMATURE" for m in thing.modifiers)]
         found = {"armature": armature.name, "bones": [bone.name for bone in armature.data.bones], "poses": []}
         found["parents"] = [bone.parent.name if bone.parent else None for bone in armature.data.bones]
         for pose in json.loads(Path(options.poses).read_text()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from stand_in import leave
@@ -19,6 +20,8 @@ parser.add_argument("--hf_path", default=None)
 args = parser.parse_args()
 assert Path(args.model_ckpt).read_bytes() == b"weights", "the checkpoint is not where it was looked for"
 assert Path("experiments/skin_vae_2_10_32768/last.ckpt").exists()
+assert os.environ["HF_HUB_OFFLINE"] == "1", "its libraries may ask the network"
+assert Path("models/Qwen3-0.6B/config.json").read_text() == "{}", "its language model is not where it looks"
 assert Path(args.input).read_bytes()[:4] == b"glTF"
 assert args.use_transfer
 leave("result.glb", args.output)

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import huggingface_hub
 import torch
 
 FAULT = Path("fault.txt").read_text().strip() if Path("fault.txt").exists() else ""
@@ -26,6 +27,8 @@ def leave(result: str, output: str) -> None:
         sys.exit(0)
     if FAULT == "import":
         raise ModuleNotFoundError("No module named 'spconv'")
+    if FAULT == "another file":
+        huggingface_hub.hf_hub_download("VAST-AI/UniRig", filename="skin/skeleton/model.ckpt", revision="main")
     if FAULT == "no file":
         sys.stdout.write("[Error] export failed: context is incorrect\n")
         sys.exit(0)

@@ -48,8 +48,8 @@ from tests.ops.test_glb import Glb
 from tests.readers import ask_ufbx, ask_ufbx_skin, validate_glb
 
 HEIGHT = 180.0
-MODELS = {"SM_OddThing.fbx", "SM_OddThing.glb"}
-TEXTURES = {"T_OddThing_BC.png", "T_OddThing_N.png", "T_OddThing_ORM.png"}
+MODELS = {"OddThing/SM_OddThing.fbx", "OddThing_glTF/SM_OddThing.glb"}
+TEXTURES = {f"OddThing/T_OddThing_{word}.png" for word in ("BC", "N", "ORM")}
 PAPERS = {"LICENSES.txt", "manifest.yaml", "report.html", "report.json"}
 HOSTILE = "</td><script>alert(1)</script>"
 META = {"backend": "hull", "revision": "1", "licence": "MIT", "commercial": True, "territory": "worldwide", "seed": 7}
@@ -125,7 +125,7 @@ def test_a_package_holds_models_textures_and_papers(package: dict[str, bytes]) -
 def test_a_person_of_180_cm_is_180_cm_in_the_fbx_and_stands_on_the_ground(package: dict[str, bytes], tmp_path: Path) -> None:
     """Ufbx finds 48, 36 and 12 triangles, two hulls, Z from 0 to 180 in centimetres, and the report says the same size."""
     path = tmp_path / "SM_OddThing.fbx"
-    path.write_bytes(package["SM_OddThing.fbx"])
+    path.write_bytes(package["OddThing/SM_OddThing.fbx"])
     read = ask_ufbx(path)
     assert read["unit_metres"] == 0.01
     assert [mesh["triangles"] for mesh in read["meshes"]] == [48, 36, 12, 12, 12]
@@ -140,7 +140,7 @@ def test_a_person_of_180_cm_is_180_cm_in_the_fbx_and_stands_on_the_ground(packag
 def test_the_glb_passes_the_validator(package: dict[str, bytes], tmp_path: Path) -> None:
     """No error, no warning, LOD0's 48 triangles and one material."""
     path = tmp_path / "SM_OddThing.glb"
-    path.write_bytes(package["SM_OddThing.glb"])
+    path.write_bytes(package["OddThing_glTF/SM_OddThing.glb"])
     report = validate_glb(path)
     assert (report["issues"]["numErrors"], report["issues"]["numWarnings"]) == (0, 0)
     assert (report["info"]["totalTriangleCount"], report["info"]["materialCount"]) == (48, 1)
@@ -150,9 +150,9 @@ def test_textures_are_8_bit_rgb_with_directx_green(package: dict[str, bytes]) ->
     """Each is 64 x 64 RGB; base colour and ORM are unchanged, the flat normal has green 127 instead of 128."""
     found = {name: Image.open(io.BytesIO(package[name])) for name in TEXTURES}
     assert {(image.mode, image.size) for image in found.values()} == {("RGB", (64, 64))}
-    assert found["T_OddThing_BC.png"].getpixel((9, 9)) == (200, 40, 40)
-    assert found["T_OddThing_ORM.png"].getpixel((9, 9)) == (255, 180, 0)
-    assert found["T_OddThing_N.png"].getpixel((9, 9)) == (128, 127, 255)
+    assert found["OddThing/T_OddThing_BC.png"].getpixel((9, 9)) == (200, 40, 40)
+    assert found["OddThing/T_OddThing_ORM.png"].getpixel((9, 9)) == (255, 180, 0)
+    assert found["OddThing/T_OddThing_N.png"].getpixel((9, 9)) == (128, 127, 255)
 
 
 def test_the_same_inputs_give_the_same_bytes(inputs: dict[str, Path], tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_each_engine_gets_a_package_of_its_own(inputs: dict[str, Path], tmp_path
         np.testing.assert_allclose(report["size_cm"], expected.get(engine, [width, height, depth]), atol=0.01)
         assert report["files"].keys() == files.keys() - {"report.json", "report.html"}
         assert files.keys() >= PAPERS
-        assert any(name.startswith("S_OddThing.") for name in files)
+        assert any(name.startswith("OddThing/S_OddThing.") for name in files)
     assert json.loads((tmp_path / PACKAGE_REPORT.filename).read_text())["engine"] == "blender"
 
 
@@ -194,7 +194,7 @@ def test_sockets_of_the_manifest_land_where_unreal_counts_them(inputs: dict[str,
     stage.run(StageContext("odd_thing", params, 0, {}, inputs, tmp_path))
     with zipfile.ZipFile(tmp_path / PACKAGES["ue5"].filename) as archive:
         archive.extractall(tmp_path / "ue5")
-    (socket,) = [one for one in ask_ufbx(tmp_path / "ue5" / "SM_OddThing.fbx")["places"] if one["name"] == "SOCKET_Grip"]
+    (socket,) = [one for one in ask_ufbx(tmp_path / "ue5/OddThing/SM_OddThing.fbx")["places"] if one["name"] == "SOCKET_Grip"]
     assert socket["parent"] == "SM_OddThing"
     np.testing.assert_allclose(np.array(socket["place"]) * [1, -1, 1], [40, -25, 90], atol=1e-4)
 
@@ -202,10 +202,10 @@ def test_sockets_of_the_manifest_land_where_unreal_counts_them(inputs: dict[str,
         (node,) = [node for node in Glb(data).document["nodes"] if node["name"] == "SOCKET_Grip"]
         return list(node["translation"])
 
-    x, y, z = glb_place((tmp_path / "ue5" / "SM_OddThing.glb").read_bytes())
+    x, y, z = glb_place((tmp_path / "ue5/OddThing_glTF/SM_OddThing.glb").read_bytes())
     np.testing.assert_allclose([100 * x, 100 * z, 100 * y], [40, -25, 90], atol=1e-4)
     with zipfile.ZipFile(tmp_path / PACKAGES["godot4"].filename) as archive:
-        np.testing.assert_allclose(glb_place(archive.read("SM_OddThing.glb")), [0.25, 0.9, 0.4], atol=1e-6)
+        np.testing.assert_allclose(glb_place(archive.read("OddThing/SM_OddThing.glb")), [0.25, 0.9, 0.4], atol=1e-6)
 
 
 @pytest.mark.node
@@ -217,10 +217,10 @@ def test_a_lightmap_on_request_is_a_second_uv_set_in_every_model(inputs: dict[st
         stage.run(StageContext("odd_thing", Params(lightmap_resolution=resolution), 0, {}, inputs, folder))
         with zipfile.ZipFile(folder / PACKAGES["ue5"].filename) as archive:
             archive.extractall(folder)
-        assert [mesh["uv_sets"] for mesh in ask_ufbx(folder / "SM_OddThing.fbx")["meshes"]][:3] == [sets] * 3
-        glb = Glb((folder / "SM_OddThing.glb").read_bytes())
+        assert [mesh["uv_sets"] for mesh in ask_ufbx(folder / "OddThing/SM_OddThing.fbx")["meshes"]][:3] == [sets] * 3
+        glb = Glb((folder / "OddThing_glTF/SM_OddThing.glb").read_bytes())
         assert ("TEXCOORD_1" in glb.document["meshes"][0]["primitives"][0]["attributes"]) is key
-        issues = validate_glb(folder / "SM_OddThing.glb")["issues"]
+        issues = validate_glb(folder / "OddThing_glTF/SM_OddThing.glb")["issues"]
         assert (issues["numErrors"], issues["numWarnings"]) == (0, 0)
 
 
@@ -259,14 +259,14 @@ def test_the_recipe_says_what_unreal_is_to_make_of_it(package: dict[str, bytes])
     """forge_import.json names files that are there, the size along Unreal's axes, screen sizes, hulls, settings of maps."""
     recipe = json.loads(package["forge_import.json"])
     assert recipe["destination"] == "/Game/Forge/OddThing"
-    mesh = recipe["mesh"]
-    assert (mesh["file"], mesh["name"], mesh["hulls"], mesh["nanite"]) == ("SM_OddThing.fbx", "SM_OddThing", 2, False)
+    mesh, file = recipe["mesh"], "OddThing/SM_OddThing.fbx"
+    assert (mesh["file"], mesh["name"], mesh["hulls"], mesh["nanite"]) == (file, "SM_OddThing", 2, False)
     assert (mesh["triangles"], mesh["screen_sizes"]) == ([48, 36, 12], [1.0, 0.5, 0.25])
     assert mesh["size_cm"] == json.loads(package["report.json"])["size_cm"]
     assert {one["file"]: (one["compression"], one["srgb"]) for one in recipe["textures"].values()} == {
-        "T_OddThing_BC.png": ("TC_DEFAULT", True),
-        "T_OddThing_N.png": ("TC_NORMALMAP", False),
-        "T_OddThing_ORM.png": ("TC_MASKS", False),
+        "OddThing/T_OddThing_BC.png": ("TC_DEFAULT", True),
+        "OddThing/T_OddThing_N.png": ("TC_NORMALMAP", False),
+        "OddThing/T_OddThing_ORM.png": ("TC_MASKS", False),
     }
     assert recipe["manifest_sha256"] == hashlib.sha256(package["manifest.yaml"]).hexdigest()
 
@@ -295,7 +295,7 @@ def test_a_rig_becomes_a_skinned_mesh_beside_the_static_one(
     stage.run(StageContext("odd_thing", Params(bone_names=names), 0, {}, rigged, tmp_path / "out"))
     with zipfile.ZipFile(tmp_path / "out" / PACKAGES["ue5"].filename) as archive:
         archive.extractall(tmp_path)
-    read = ask_ufbx_skin(tmp_path / "SK_OddThing.fbx")
+    read = ask_ufbx_skin(tmp_path / "OddThing/SK_OddThing.fbx")
     assert [node["name"] for node in read["nodes"] if node["kind"] == "BONE"] == bones
     assert [mesh["name"] for mesh in read["meshes"]] == ["SK_OddThing", "SK_OddThing_LOD1", "SK_OddThing_LOD2"]
     places = {node["name"]: np.array(node["to_parent"])[:, 3] for node in read["nodes"] if node["kind"] == "BONE"}
@@ -305,7 +305,8 @@ def test_a_rig_becomes_a_skinned_mesh_beside_the_static_one(
     assert (skeleton["bones"], skeleton["made_by"], skeleton["confidence"]) == (3, "unirig ed4a", {"wing": 0.4})
     assert "Rig              unirig (ed4a), MIT, worldwide" in (tmp_path / "LICENSES.txt").read_text()
     judged = [gate for gate in check(tmp_path / "out" / PACKAGES["ue5"].filename).gates if "SK_OddThing" in gate.note]
-    assert {gate.name: gate.result for gate in judged} == {"triangles": "pass", "size": "pass"}
+    measured = dict.fromkeys(("triangles", "size", "rig_joints", "rig_weights", "rig_influences", "rig_leaf_bones"), "pass")
+    assert {gate.name: gate.result for gate in judged} == {**measured, "rig_stretch": "not_tested"}
     if names == "mannequin":
         assert (skeleton["matched"], skeleton["unmatched"]) == ({"root": "root", "Hips": "pelvis"}, ["wing"])
         assert "Not matched: wing" in (tmp_path / "report.html").read_text()
@@ -344,7 +345,7 @@ def test_a_package_does_without_what_was_switched_off(inputs: dict[str, Path], t
     package = export(bare, tmp_path / "task")
     assert package.keys() == MODELS | PAPERS | {"forge_import.json"}
     path = tmp_path / "SM_OddThing.fbx"
-    path.write_bytes(package["SM_OddThing.fbx"])
+    path.write_bytes(package["OddThing/SM_OddThing.fbx"])
     read = ask_ufbx(path)
     assert [mesh["name"] for mesh in read["meshes"]] == ["SM_OddThing"]
     assert read["textures"] == {}

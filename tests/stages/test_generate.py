@@ -13,7 +13,7 @@ from forge_batch.stage import StageContext
 from forge_batch.stages.generate import GENERATORS, Params, stage
 
 
-def context(folder: Path, cutouts: dict[str, np.ndarray], **params: str) -> StageContext[Params]:
+def context(folder: Path, cutouts: dict[str, np.ndarray], **params: object) -> StageContext[Params]:
     """Write cut-outs and make the context of a task that reads them."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder.parent / "cutouts.npz"
@@ -75,3 +75,37 @@ def test_finer_costs_more() -> None:
     costs = [stage.cost(Params(quality=quality)).cpu for quality in ("fast", "balanced", "hero")]
     assert costs == sorted(costs)
     assert costs[0] > 0
+
+
+def test_another_generators_mesh_is_painted_with_pbr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """texture_with: trellis2 leaves hull's geometry to the bit, colours it by the painter's voxels, and says who painted."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    from forge_batch.backends import trellis2
+    from tests.backends.test_trellis2 import FakePainter
+
+    loads: list[str] = []
+
+    def load(name: str, config: str) -> trellis2.Engine:
+        loads.append(f"{name} of {config}")
+        return trellis2.Engine(FakePainter(), "cpu")
+
+    monkeypatch.setattr(trellis2.Engine, "load", load)
+    trellis2._engine.cache_clear()
+    plain, painted = (
+        context(tmp_path / name, {"front": square(), "right": square()}, quality="fast", texture_steps=4, texture_with=name)
+        for name in ("own", "trellis2")
+    )
+    stage.run(plain)
+    metrics = stage.run(painted)
+    trellis2._engine.cache_clear()
+    assert loads == ["Trellis2TexturingPipeline of texturing_pipeline.json"]
+    one, two = load_source(plain.out(SOURCE_MESH)), load_source(painted.out(SOURCE_MESH))
+    np.testing.assert_array_equal(one.mesh.vertices, two.mesh.vertices)
+    np.testing.assert_array_equal(one.mesh.faces, two.mesh.faces)
+    assert two.field is not None
+    assert np.ptp(two.metallic) > 0.5  # the painter's voxels carry their place as metallic
+    assert np.ptp(one.metallic) == 0
+    meta = load_source_meta(painted.out(SOURCE_MESH))
+    assert (meta["backend"], meta["painter"], meta["painter_revision"]) == ("hull", "trellis2", trellis2.info.revision)
+    assert metrics["paint_seconds"] >= 0  # type: ignore[operator]
+    assert stage.revision(painted.params) == f"{stage.revision(plain.params)}+{trellis2.info.revision}"

@@ -91,6 +91,21 @@ def test_a_sheet_is_refused_unless_it_is_declared(tmp_path: Path) -> None:
     assert _run(repair.stage, tmp_path, _inputs(tmp_path, half), close_holes=0.01)["rebuilt"]
 
 
+def test_a_hole_too_wide_to_close_is_named_with_what_would_close_it(tmp_path: Path) -> None:
+    """A hollow that can hardly be looked into is refused, not delivered as a shell; the advice makes it a solid."""
+    whole = box()
+    lid = (whole.vertices[whole.faces][:, :, 2] > 0).all(axis=1)
+    rim = np.array([(x, y, 0.5) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))], np.float32)
+    corner = [int(np.argmin(np.linalg.norm(whole.vertices - np.array([x, y, 1]), axis=1))) for x, y, _ in rim]
+    frame = [f for k in range(4) for f in ((corner[k], corner[k - 3], 8 + k), (corner[k - 3], 8 + (k + 1) % 4, 8 + k))]
+    points = np.concatenate([whole.vertices, rim * np.array([0.2, 0.2, 1], np.float32)])  # a hole of 0.4 by 0.4
+    cut = Mesh(points, np.concatenate([whole.faces[~lid], np.array(frame, np.int32)]))
+    with pytest.raises(StageError, match=r"in 1 holes \(the longest rim is 0\.92 of the diagonal\)") as caught:
+        _run(repair.stage, tmp_path, _inputs(tmp_path / "a", cut), close_holes=0.3)
+    assert "repair: {close_holes: 1.1}" in caught.value.hint
+    assert _run(repair.stage, tmp_path, _inputs(tmp_path / "b", cut), close_holes=1.1)["boundary_edges"] == 0
+
+
 def test_overlapping_parts_become_one(tmp_path: Path) -> None:
     """Two boxes through each other have the volume of both less what they share, in one part; switched off, they stay two."""
     crossed = join(box((3, 1, 1)), box((1, 3, 1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import trimesh
 import yaml
+from PIL import Image
 from pydantic import ValidationError
 
 from forge_batch.artifacts import (
@@ -30,15 +32,17 @@ from forge_batch.artifacts import (
     SOURCE_MESH,
 )
 from forge_batch.errors import GateFailed
-from forge_batch.ops import measure_asset
-from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
+from forge_batch.gates import judge
+from forge_batch.ops.finished import Finished, Measured, Values
+from forge_batch.ops.gate_limits import KIND_BOUNDS, LIMITS, RIG_GATES
+from forge_batch.ops.gate_pictures import PICTURES, draw_gate
 from forge_batch.ops.image_file import write_png
-from forge_batch.ops.measure_asset import Finished, Values
+from forge_batch.ops.measure_asset import GROUPS
 from forge_batch.ops.mesh import Mesh, save_arrays, save_mesh, save_meshes
 from forge_batch.ops.rig import Rig, save_rig
 from forge_batch.ops.source import SourceMesh, save_source
 from forge_batch.ops.tangents import split_by_tangent
-from forge_batch.ops.zbuffer import silhouette
+from forge_batch.ops.zbuffer import see, silhouette
 from forge_batch.stage import StageContext
 from forge_batch.stages import inspect
 from forge_batch.stages.inspect import Params, stage
@@ -131,7 +135,7 @@ def sound() -> Asset:
 
 
 def _context(asset: Asset, folder: Path, params: Params) -> StageContext[Params]:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     save_mesh(folder / MESH.filename, asset.mesh)
     save_source(folder / SOURCE_MESH.filename, asset.source)
     save_meshes(folder / LODS.filename, {**asset.lods, "lod0": asset.mesh}, {"screen_sizes": asset.screen_sizes})
@@ -159,7 +163,11 @@ def test_a_sound_asset_passes_every_gate(sound: Asset, tmp_path: Path) -> None:
     """Nothing fails, nothing is warned of, and only what the asset has not is left untested; twice gives the same bytes."""
     gates = _results(sound, tmp_path)
     assert {name: (gate["value"], gate["limit"]) for name, gate in gates.items() if gate["result"] in {"warn", "fail"}} == {}
-    assert {name for name, gate in gates.items() if gate["result"] == "not_tested"} == {"density_error", "input_agreement"}
+    assert {name for name, gate in gates.items() if gate["result"] == "not_tested"} == {
+        "density_error",
+        "input_agreement",
+        "normal_map_green",
+    }
     assert list(gates) == [name for name in LIMITS if name not in RIG_GATES]
     first = (tmp_path / GATES.filename).read_bytes()
     stage.run(_context(sound, tmp_path, Params()))
@@ -255,6 +263,17 @@ def _dented(asset: Asset) -> Asset:
     return replace(asset, hulls={"hull00": replace(hull, vertices=points)})
 
 
+def _scaled_hull(scale: float) -> Mesh:
+    hull = _hull()
+    middle = np.float32([0, RADIUS, 0])
+    return replace(hull, vertices=(hull.vertices - middle) * np.float32(scale) + middle)
+
+
+def _inner_ball(asset: Asset) -> Asset:
+    ball = trimesh.creation.icosphere(subdivisions=1, radius=0.2)
+    return _added(asset, ball.vertices[ball.faces] + [0.0, RADIUS, 0.0])
+
+
 def _shrunk(asset: Asset, name: str) -> Asset:
     lod = asset.lods[name]
     smaller = replace(lod, vertices=(lod.vertices - np.float32([0, 0.5, 0])) * np.float32(0.95) + np.float32([0, 0.5, 0]))
@@ -272,6 +291,59 @@ def _painted(asset: Asset) -> Asset:
     color[: TEXELS // 2, 2 * TEXELS // 3 :] = 230
     color[TEXELS // 2 :, : TEXELS // 3] = 40
     return replace(asset, base_color=color)
+
+
+def _mirrored_chart(asset: Asset) -> Asset:
+    def mirror(uv: np.ndarray) -> None:
+        inside = (uv[:, 0] < 1 / 3) & (uv[:, 1] < 0.5)
+        uv[inside, 0] = np.float32(1 / 3) - uv[inside, 0]
+
+    return _uv(asset, mirror)
+
+
+def _crossed_lod(asset: Asset) -> Asset:
+    lod = asset.lods["lod1"]
+    uv = lod.uv.copy()
+    _overlap(uv)
+    return replace(asset, lods={**asset.lods, "lod1": replace(lod, uv=uv)})
+
+
+def _texel_faces(mesh: Mesh) -> np.ndarray:
+    """Give the face that covers each texel, -1 for none."""
+    flat = np.column_stack([mesh.uv.astype(np.float64) * TEXELS, np.zeros(len(mesh.uv))])
+    return see(flat, mesh.faces, TEXELS, cull=False).face
+
+
+def _black_ground(asset: Asset) -> Asset:
+    color = asset.base_color.copy()
+    color[_texel_faces(asset.mesh) < 0] = 0
+    return replace(asset, base_color=color)
+
+
+def _plain_back(asset: Asset) -> Asset:
+    face = _texel_faces(asset.mesh)
+    behind = asset.mesh.normals[asset.mesh.faces[:, 0], 2] < 0
+    color = asset.base_color.copy()
+    color[(face >= 0) & behind[face]] = 130
+    return replace(asset, base_color=color)
+
+
+def _leaning(asset: Asset, green: float) -> Asset:
+    """The source's normals lean towards the bitangent of LOD0, and the map says `green` of that."""
+    mesh = asset.mesh
+    lean = np.cross(mesh.normals, mesh.tangents[:, :3]) * np.sign(mesh.tangents[:, 3:])
+    normals = mesh.normals + np.float32(0.1) * lean
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    one = np.ones(len(normals), np.float32)
+    source = SourceMesh(replace(mesh, normals=normals.astype(np.float32)), np.tile(one[:, None], 3), 0 * one, one, one)
+    stored = np.array([0.0, green * np.sin(np.arctan(0.1)), np.cos(np.arctan(0.1))])
+    normal = np.broadcast_to(np.rint((stored + 1) * 32767.5).astype(np.uint16), asset.normal.shape).copy()
+    return replace(asset, source=source, normal=normal)
+
+
+def _one_colour(asset: Asset) -> Asset:
+    spread = np.random.default_rng(1).uniform(0, 1, asset.source.base_color.shape).astype(np.float32)
+    return replace(asset, source=replace(asset.source, base_color=spread), base_color=np.full_like(asset.base_color, 120))
 
 
 DEFECTS: dict[str, tuple[Callable[[Asset], Asset], str, str]] = {
@@ -329,21 +401,27 @@ DEFECTS: dict[str, tuple[Callable[[Asset], Asset], str, str]] = {
         "silhouette_lod0",
         "fail",
     ),
+    "a shell inside": (_inner_ball, "inner_shells", "warn"),
+    "a shell that nobody sees": (_inner_ball, "hidden_surface", "warn"),
+    "a mirrored chart": (_mirrored_chart, "uv_mirrored", "warn"),
+    "a LOD whose charts overlap": (_crossed_lod, "lod_uv_overlap", "warn"),
+    "a black ground": (_black_ground, "padding_fill", "fail"),
+    "a normal map of the other convention": (lambda a: _leaning(a, -1.0), "normal_map_green", "fail"),
+    "a plain back": (_plain_back, "back_detail", "warn"),
+    "half metal": (lambda a: replace(a, orm=np.full_like(a.orm, 128)), "half_metal", "warn"),
+    "a lost base color": (_one_colour, "constant_maps", "warn"),
+    "hulls too small": (
+        lambda a: replace(a, hulls={"hull00": _scaled_hull(0.7)}),
+        "collision_volume_least",
+        "warn",
+    ),
+    "hulls too large": (lambda a: replace(a, hulls={"hull00": _scaled_hull(1.3)}), "collision_volume", "warn"),
     "another surface": (
         lambda a: replace(a, mesh=replace(a.mesh, vertices=a.mesh.vertices * np.float32([1.0, 1.0, 0.97]))),
         "surface_deviation",
         "warn",
     ),
 }
-
-
-GROUPS = (
-    measure_asset.measure_shape,
-    measure_asset.measure_atlas,
-    measure_asset.measure_maps,
-    measure_asset.measure_collision,
-    measure_asset.measure_placement,
-)
 
 
 @pytest.fixture(scope="module")
@@ -360,7 +438,7 @@ def test_a_planted_defect_is_found(
     """Each defect breaks the gate that is there for it; that the sound asset passes it is the test above."""
     spoil, gate, result = DEFECTS[defect]
     asset = inspect._load(_context(spoil(sound), tmp_path, Params()))
-    assert inspect._judge(gate, group_of[gate](asset)[gate], Params()).result == result
+    assert judge(gate, group_of[gate](asset)[gate], kind=asset.kind).result == result
 
 
 def test_a_strict_manifest_refuses_with_every_number(sound: Asset, tmp_path: Path) -> None:
@@ -430,12 +508,14 @@ def _bones(mesh: Mesh) -> Rig:
 
 
 def test_a_sound_rig_passes_its_gates(sound: Asset, tmp_path: Path) -> None:
-    """With a rig its five gates are judged too; the walk is not tested on what has no limbs."""
+    """With a rig its gates are judged too; the walk is not tested on what has no limbs."""
     gates = _results(replace(sound, rig=_bones(sound.mesh)), tmp_path)
     assert list(gates) == list(LIMITS)
     found = {name: (gates[name]["value"], gates[name]["result"]) for name in RIG_GATES}
     assert found == {
         "rig_joints": (3, "pass"),
+        "rig_roots": (1, "pass"),
+        "rig_names": (0, "pass"),
         "rig_weights": (0, "pass"),
         "rig_influences": (2, "pass"),
         "rig_leaf_bones": (0, "pass"),
@@ -454,6 +534,91 @@ def test_a_spoilt_rig_is_found(sound: Asset, tmp_path: Path) -> None:
     assert (gates["rig_weights"]["value"], gates["rig_weights"]["result"]) == (4, "fail")
     many = replace(rig, influences=nine, weights=np.full(nine.shape, 1 / 9, np.float32))
     assert _results(replace(sound, rig=many), tmp_path)["rig_influences"]["result"] == "warn"
+    two = replace(rig, names=["root", "tail_a", "head"], parents=np.array([-1, -1, 1], np.int32))
+    gates = _results(replace(sound, rig=two), tmp_path)
+    assert (gates["rig_roots"]["value"], gates["rig_roots"]["result"]) == (2, "fail")
+    assert (gates["rig_names"]["value"], gates["rig_names"]["result"]) == (1, "warn")
     leaf = replace(rig, weights=np.tile(np.float32([1, 0]), (len(weights), 1)))
     gates = _results(replace(sound, rig=leaf), tmp_path)
     assert (gates["rig_leaf_bones"]["value"], gates["rig_leaf_bones"]["result"]) == (1, "warn")
+
+
+def test_green_that_is_right_passes(sound: Asset, tmp_path: Path, group_of: dict[str, Callable[[Finished], Values]]) -> None:
+    """A map that leans as the source does passes, and by as much as the other convention would be wrong."""
+    asset = inspect._load(_context(_leaning(sound, 1.0), tmp_path, Params()))
+    gate = judge("normal_map_green", group_of["normal_map_green"](asset)["normal_map_green"])
+    assert gate.result == "pass"
+    assert gate.value == pytest.approx(-2 * np.degrees(np.arctan(0.1)), abs=0.5)
+
+
+def test_every_gate_has_a_planted_defect() -> None:
+    """What can fail is seen to fail; the other tests of this file have the rest."""
+    elsewhere = {"collision_convexity", "surface_deviation", "lod_watertight", "lod2_pixels", "atlas_use", "thin_charts"}
+    elsewhere |= {"uv_stretch_mean", "uv_stretch_p95", "bake_misses", "front_axis", "input_agreement"}
+    assert set(LIMITS) - RIG_GATES - {gate for _, gate, _ in DEFECTS.values()} <= elsewhere
+
+
+def test_a_kind_has_bounds_of_its_own(sound: Asset, tmp_path: Path) -> None:
+    """An outline that fails a prop passes what stands ten metres away; a preset's or manifest's word goes before both."""
+    asset = inspect._load(_context(_shrunk(sound, "lod1"), tmp_path, Params()))
+    measured = Measured(0.98)
+    assert judge("silhouette_lod1", measured).result == "fail"
+    assert judge("silhouette_lod1", measured, kind="environment").result == "pass"
+    assert judge("silhouette_lod1", measured, {"silhouette_lod1": 0.99}, "environment").result == "fail"
+    assert asset.kind == "prop"
+    assert {gate for bounds in KIND_BOUNDS.values() for gate in bounds} <= set(LIMITS)
+
+
+RED = {
+    "a hole": "watertight",
+    "a flipped face": "winding",
+    "a fin": "manifold",
+    "all faces inwards": "inverted_parts",
+    "a floater": "floaters",
+    "a shell inside": "inner_shells",
+    "overlapping charts": "uv_overlap",
+    "crowded charts": "padding",
+    "a mirrored chart": "uv_mirrored",
+    "a LOD whose charts overlap": "lod_uv_overlap",
+    "a black ground": "padding_fill",
+    "a hull beside": "collision_coverage",
+}
+
+
+def _red(png: bytes | None) -> int:
+    """Count the pixels of the colour that marks defects."""
+    assert png is not None
+    assert len(png) <= 200_000
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    return int(((pixels[..., 0] > 130) & (pixels[..., 1] < pixels[..., 0] / 2) & (pixels[..., 2] < pixels[..., 0] / 2)).sum())
+
+
+@pytest.mark.parametrize("defect", RED)
+def test_a_picture_shows_where_a_defect_is(defect: str, sound: Asset, tmp_path: Path) -> None:
+    """What marks the defect in red marks nothing in the sound asset, and the same defect gives the same bytes."""
+    gate = RED[defect]
+    clean = inspect._load(_context(sound, tmp_path / "sound", Params()))
+    spoilt = inspect._load(_context(DEFECTS[defect][0](sound), tmp_path, Params()))
+    png = draw_gate(gate, spoilt, gate)
+    assert _red(png) > 10 + 5 * _red(draw_gate(gate, clean, gate))
+    assert png == draw_gate(gate, spoilt, gate)
+
+
+def test_every_picture_can_be_drawn(sound: Asset, tmp_path: Path) -> None:
+    """Each of the table makes a small PNG of an asset that has everything, and of one that has nothing makes none or one."""
+    whole = inspect._load(_context(sound, tmp_path, Params()))
+    bare = Finished(whole.mesh, maps={"base_color_map": whole.maps["base_color_map"], "orm_map": whole.maps["orm_map"]})
+    assert set(PICTURES) <= set(LIMITS)
+    for gate in {draw: gate for gate, draw in PICTURES.items() if gate not in RED.values()}.values():
+        assert _red(draw_gate(gate, whole, gate)) >= 0
+    assert not any(draw_gate(gate, bare, gate) for gate in ("silhouette_lod0", "surface_deviation", "normal_map_mean"))
+
+
+def test_a_refused_asset_leaves_its_pictures(sound: Asset, tmp_path: Path) -> None:
+    """The gate's record names the picture beside it; gates that pass have none."""
+    with pytest.raises(GateFailed):
+        stage.run(_context(_flip_one(sound), tmp_path, Params()))
+    gates = {gate["name"]: gate["picture"] for gate in json.loads((tmp_path / GATES.filename).read_text())}
+    assert gates["winding"] == "failed_winding.png"
+    assert (tmp_path / "failed_winding.png").is_file()
+    assert gates["watertight"] == ""

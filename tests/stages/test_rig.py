@@ -100,7 +100,7 @@ def test_pictures_of_a_person_become_a_skinned_character(tmp_path: Path) -> None
     assert main(["run", "--content", str(tmp_path)]) == 0
     with zipfile.ZipFile(tmp_path / "exports" / "person" / "export_Person_UE5.zip") as archive:
         archive.extractall(tmp_path / "package")
-    read = ask_ufbx_skin(tmp_path / "package" / "SK_Person.fbx")
+    read = ask_ufbx_skin(tmp_path / "package/Person/SK_Person.fbx")
     bones = {node["name"]: node for node in read["nodes"] if node["kind"] == "BONE"}
     assert len(bones) == 23
     assert [bone["parent"] for bone in bones.values() if bone["name"] == "root"] == ["Armature"]

@@ -2,11 +2,13 @@
 
 Importing behaves as Interchange does, as far as it was read: an LOD group becomes one static mesh named by LOD0's mesh data,
 whose levels combine into one if `combine_static_meshes` is on; a hull goes to the mesh that its name finds, and is a mesh
-of its own if it finds none; without hulls, collision makes one shape. The FBX itself is read by ufbx, a PNG by Pillow.
+of its own if it finds none; without hulls, collision makes one shape. Skinned meshes become one skeletal mesh with a skeleton,
+in which `Armature` is no bone, and a physics asset. The FBX itself is read by ufbx, a PNG by Pillow.
 """
 
 from __future__ import annotations
 
+import copy
 import enum
 import io
 from collections.abc import Callable
@@ -17,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from tests.ops.test_fbx import collision_target
-from tests.readers import ask_ufbx
+from tests.readers import ask_ufbx, ask_ufbx_skin
 
 
 class TextureCompressionSettings(enum.Enum):
@@ -62,7 +64,7 @@ class Object:
 
     def __init__(self) -> None:
         self.values = {name: value() if callable(value) else value for name, value in self.properties.items()}
-        self.name = ""
+        self.name = self.path = ""
 
     def set_editor_property(self, name: str, value: Any) -> None:
         if name not in self.values:
@@ -76,6 +78,9 @@ class Object:
 
     def get_name(self) -> str:
         return self.name
+
+    def get_path_name(self) -> str:
+        return f"{self.path}.{self.name}"
 
 
 class AssetImportTask(Object):
@@ -96,15 +101,20 @@ class MeshPipeline(Object):
         "lod_group": None,
         "generate_lightmap_u_vs": False,
         "combine_static_meshes": True,
+        "combine_skeletal_meshes": True,
+        "create_physics_asset": True,
+        "import_morph_targets": True,
+        "bone_influence_limit": 0,
     }
 
 
 class NewerMeshPipeline(Object):
-    """Be what 5.8 has: one property renamed."""
+    """Be what 5.8 has: two properties renamed."""
 
     properties: ClassVar[dict[str, Any]] = {
-        **{name: value for name, value in MeshPipeline.properties.items() if name != "combine_static_meshes"},
+        **{name: value for name, value in MeshPipeline.properties.items() if not name.startswith("combine_")},
         "combine_static_meshes_behavior": Combine.ALL,
+        "combine_skeletal_meshes_behavior": Combine.ALL,
     }
 
 
@@ -133,8 +143,18 @@ class MaterialPipeline(Object):
     properties: ClassVar[dict[str, Any]] = {"import_materials": True, "texture_pipeline": TexturePipeline}
 
 
+class AnimationPipeline(Object):
+    properties: ClassVar[dict[str, Any]] = {"import_animations": True}
+
+
+class CommonSkeletal(Object):
+    properties: ClassVar[dict[str, Any]] = {"skeleton": None, "import_only_animations": False, "use_t0_as_ref_pose": False}
+
+
 class InterchangeGenericAssetsPipeline(Object):
     properties: ClassVar[dict[str, Any]] = {
+        "animation_pipeline": AnimationPipeline,
+        "common_skeletal_meshes_and_animations_properties": CommonSkeletal,
         "mesh_pipeline": MeshPipeline,
         "common_meshes_properties": CommonMeshes,
         "material_pipeline": MaterialPipeline,
@@ -200,6 +220,74 @@ class StaticMesh(Object):
         return self.slot
 
 
+class PerPlatformFloat(Object):
+    properties: ClassVar[dict[str, Any]] = {"default": 0.0}
+
+
+class SkeletalMeshLODInfo(Object):
+    properties: ClassVar[dict[str, Any]] = {"screen_size": PerPlatformFloat, "lod_hysteresis": 0.0}
+
+
+class SkeletalMaterial(Object):
+    properties: ClassVar[dict[str, Any]] = {
+        "material_interface": None,
+        "material_slot_name": lambda: Name("None"),
+        "uv_channel_data": None,
+    }
+
+
+class Skeleton(Object):
+    def __init__(self, bones: list[str]) -> None:
+        super().__init__()
+        self.bones = bones
+
+    def get_reference_pose(self) -> Skeleton:
+        return self
+
+    def get_bone_names(self) -> list[Name]:
+        return [Name(bone) for bone in self.bones]
+
+
+class PhysicsAsset(Object):
+    pass
+
+
+class Bounds:
+    def __init__(self, points: np.ndarray) -> None:
+        self.box_extent = Vector(np.ptp(points, axis=0) / 2)
+
+
+class SkeletalMesh(Object):
+    """Give lists as copies, as Unreal does: what is changed in them counts only once it is set."""
+
+    properties: ClassVar[dict[str, Any]] = {"skeleton": None, "physics_asset": None, "materials": list, "lod_info": list}
+
+    def __init__(self, points: np.ndarray, levels: int, slot: str) -> None:
+        super().__init__()
+        self.points = points
+        material = SkeletalMaterial()
+        material.values["material_slot_name"] = Name(slot)
+        self.values |= {"materials": [material], "lod_info": [SkeletalMeshLODInfo() for _ in range(levels)]}
+
+    def get_editor_property(self, name: str) -> Any:
+        value = super().get_editor_property(name)
+        return [_copied(one) for one in value] if isinstance(value, list) else value
+
+    def get_imported_bounds(self) -> Bounds:
+        return Bounds(self.points)
+
+
+def _copied(struct: Any) -> Any:
+    twin = copy.copy(struct)
+    twin.values = dict(struct.values)
+    return twin
+
+
+class SkeletalMeshEditorSubsystem:
+    def get_lod_count(self, mesh: SkeletalMesh) -> int:
+        return len(mesh.values["lod_info"])
+
+
 class StaticMeshEditorSubsystem:
     def get_lod_count(self, mesh: StaticMesh) -> int:
         return mesh.levels
@@ -227,6 +315,8 @@ class MaterialExpressionTextureSampleParameter2D(Object):
 
 
 class Material(Object):
+    properties: ClassVar[dict[str, Any]] = {"used_with_skeletal_mesh": False}
+
     def __init__(self) -> None:
         super().__init__()
         self.samples: list[Any] = []
@@ -332,7 +422,7 @@ class AssetTools:
         return self._put(f"{folder}/{name}", asset)
 
     def _put(self, path: str, asset: Any) -> Any:
-        asset.name = path.rpartition("/")[2]
+        asset.name, asset.path = path.rpartition("/")[2], path
         self.library.assets[path] = asset
         return asset
 
@@ -346,7 +436,27 @@ class AssetTools:
                 self._put(f"{folder}/{name}", Texture2D())
             else:
                 (pipeline,) = task.values["options"].pipelines
-                self._import_fbx(Path(file), folder, pipeline)
+                skinned = bool(ask_ufbx_skin(Path(file))["bind_poses"]) if Path(file).name.startswith("SK_") else False
+                (self._import_skinned if skinned else self._import_fbx)(Path(file), folder, pipeline)
+
+    def _import_skinned(self, file: Path, folder: str, pipeline: Any) -> None:
+        meshes = pipeline.get_editor_property("mesh_pipeline").values
+        common = pipeline.get_editor_property("common_meshes_properties").values
+        if not meshes["import_skeletal_meshes"]:
+            return
+        combine = meshes.get("combine_skeletal_meshes", meshes.get("combine_skeletal_meshes_behavior") is Combine.ALL)
+        read, skin = ask_ufbx(file), ask_ufbx_skin(file)
+        first = read["meshes"][0]
+        levels = len(read["meshes"]) if common["import_lods"] and not combine else 1
+        points = np.array(first["positions"]) * [1, -1, 1] * read["unit_metres"] * 100
+        made = SkeletalMesh(points, levels, first["materials"][0])
+        self._put(f"{folder}/{first['data_name']}", made)
+        wanted = pipeline.get_editor_property("common_skeletal_meshes_and_animations_properties").values["skeleton"]
+        bones = [node["name"] for node in skin["nodes"] if node["kind"] == "BONE"]
+        made.values["skeleton"] = wanted or self._put(f"{folder}/{made.name}_Skeleton", Skeleton(bones))
+        made.values["skeleton"].bones += [bone for bone in bones if bone not in made.values["skeleton"].bones]
+        if meshes["create_physics_asset"]:
+            made.values["physics_asset"] = self._put(f"{folder}/{made.name}_PhysicsAsset", PhysicsAsset())
 
     def _import_fbx(self, file: Path, folder: str, pipeline: Any) -> None:
         meshes = pipeline.get_editor_property("mesh_pipeline").values
@@ -401,12 +511,13 @@ class FakeUnreal:
         self.InterchangeGenericAssetsPipeline: Any = InterchangeGenericAssetsPipeline
         if newer:
             self.InterchangeGenericAssetsPipeline = NewerGenericAssetsPipeline
-            self.InterchangeCombineStaticMeshesBehavior = Combine
+            self.InterchangeCombineStaticMeshesBehavior = self.InterchangeCombineSkeletalMeshesBehavior = Combine
         for kind in (
             AssetImportTask, InterchangePipelineStackOverride, TextureCompressionSettings, MaterialSamplerType,
             MaterialProperty, MaterialExpressionTextureSampleParameter2D, Material, MaterialFactoryNew,
             MaterialInstanceConstant,
-            MaterialInstanceConstantFactoryNew, StaticMeshEditorSubsystem, Paths,
+            MaterialInstanceConstantFactoryNew, StaticMeshEditorSubsystem, SkeletalMeshEditorSubsystem, PerPlatformFloat,
+            SkeletalMaterial, Paths,
         ):  # fmt: skip
             setattr(self, kind.__name__, kind)
         self.logged: list[str] = []

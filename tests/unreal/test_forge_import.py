@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forge_batch.ops.rig import Rig
 from forge_batch.packages.asset import Asset
 from forge_batch.packages.ue5 import ue5_files
 from forge_batch.packages.ue5_recipe import ue5_recipe
@@ -149,6 +150,55 @@ def test_without_all_maps_there_is_no_instance_and_it_says_so(tmp_path: Path) ->
     assert "/Game/Forge/M_ForgeMaster" not in editor.EditorAssetLibrary.assets
 
 
+def character(**changes: Any) -> Asset:
+    """Give the winged box a root, a spine and an arm, each vertex moved by the spine and half of them by the arm too."""
+    mesh = winged_box.levels()[0]
+    arm = (mesh.vertices[:, :1] > 0.25).astype(np.float32) / 2
+    joints = np.array([[0, 0, 0], [0, 0.2, 0], [0.25, 0.2, 0.1]], np.float32)
+    influences = np.tile(np.array([[1, 2]], np.int32), (len(arm), 1))
+    rig = Rig(["root", "Spine", "LeftArm"], joints, np.array([-1, 0, 1], np.int32), influences, np.hstack([1 - arm, arm]))
+    return asset(rig=rig, rigged=mesh, **changes)
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["5.7", "5.8"])
+def test_a_character_becomes_a_skeletal_mesh_too(newer: bool, tmp_path: Path) -> None:
+    """Three LODs at the report's screen sizes on the Mannequin's bones, the instance in its one slot, all saved, once."""
+    editor = FakeUnreal(newer)
+    path = package(tmp_path / "a.zip", character())
+    assert Importer(editor).import_package(path) == f"imported as {MESH} and SK_Winged"
+    library = editor.EditorAssetLibrary
+    skinned = library.assets[f"{FOLDER}/SK_Winged"]
+    assert skinned.values["skeleton"].bones == ["root", "spine_01", "upperarm_l"]
+    sizes = [level.values["screen_size"].values["default"] for level in skinned.values["lod_info"]]
+    np.testing.assert_allclose(sizes, [1.0, 0.4, 0.15], rtol=1e-6)
+    (slot,) = skinned.values["materials"]
+    assert (slot.values["material_interface"].name, str(slot.values["material_slot_name"])) == ("MI_Winged", "M_Winged")
+    assert library.assets["/Game/Forge/M_ForgeMaster"].values["used_with_skeletal_mesh"] is True
+    assert {f"{FOLDER}/SK_Winged{part}" for part in ("", "_Skeleton", "_PhysicsAsset")} <= set(library.saved)
+    assert set(library.saved) == set(library.assets)
+    assert Importer(editor).import_package(path) == "unchanged"
+
+
+def test_a_character_that_changed_keeps_its_skeleton(tmp_path: Path) -> None:
+    """The second import is given the first one's skeleton, so that animations made for it stay."""
+    editor = FakeUnreal()
+    Importer(editor).import_package(package(tmp_path / "a.zip", character()))
+    skeleton = editor.EditorAssetLibrary.assets[f"{FOLDER}/SK_Winged_Skeleton"]
+    Importer(editor).import_package(package(tmp_path / "a.zip", character(screen_sizes=[1.0, 0.3, 0.1])))
+    assert editor.EditorAssetLibrary.assets[f"{FOLDER}/SK_Winged"].values["skeleton"] is skeleton
+    with pytest.raises(ImportFailed, match="SK_Winged has further bones spine_01, upperarm_l"):
+        Importer(editor).import_package(package(tmp_path / "a.zip", character(bone_names="keep")))
+
+
+def test_a_skinned_mesh_that_was_deleted_comes_again(tmp_path: Path) -> None:
+    """The package counts as imported only while both of its meshes are there."""
+    editor = FakeUnreal()
+    path = package(tmp_path / "a.zip", character())
+    Importer(editor).import_package(path)
+    del editor.EditorAssetLibrary.assets[f"{FOLDER}/SK_Winged"]
+    assert Importer(editor).import_package(path) != "unchanged"
+
+
 DIFFERENCES = {
     "hulls": ({"hulls": 3}, "2 collision shapes instead of 3"),
     "levels": ({"screen_sizes": [1.0, 0.5]}, "3 LODs instead of 2"),
@@ -172,8 +222,8 @@ def test_what_came_out_otherwise_is_an_error_and_not_tagged(change: dict[str, An
 def test_a_hull_that_became_a_mesh_is_an_error(tmp_path: Path) -> None:
     """If Unreal finds no mesh for a hull it shows it; the import says so."""
     one = asset()
-    data = ue5_files(one)["SM_Winged.fbx"].replace(b"UCX_SM_Winged_01", b"UCX_SM_Wanged_01")
-    path = package(tmp_path / "a.zip", one, **{"SM_Winged.fbx": data})
+    data = ue5_files(one)["Winged/SM_Winged.fbx"].replace(b"UCX_SM_Winged_01", b"UCX_SM_Wanged_01")
+    path = package(tmp_path / "a.zip", one, **{"Winged/SM_Winged.fbx": data})
     with pytest.raises(ImportFailed, match="a hull that became the mesh UCX_SM_Wanged_01"):
         Importer(FakeUnreal()).import_package(path)
 
@@ -207,11 +257,15 @@ def test_a_property_that_is_gone_is_an_error() -> None:
 
 
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
-    "version": ({"forge_import": 2}, "version 2; this plugin reads 1"),
+    "version": ({"forge_import": 3}, "version 3; this plugin reads 2"),
     "destination outside": ({"destination": "/Engine/Basic"}, "destination '/Engine/Basic', which is not allowed"),
     "destination climbs": ({"destination": "/Game/../Engine"}, "which is not allowed"),
     "path in a file": (
         {"textures": {"orm": {"file": "../a.png", "name": "A", "compression": "TC_MASKS", "srgb": False}}},
+        "file",
+    ),
+    "path in a path": (
+        {"textures": {"orm": {"file": "a/b/c.png", "name": "A", "compression": "TC_MASKS", "srgb": False}}},
         "file",
     ),
     "script": ({"textures": {"orm": {"file": "a.py", "name": "A", "compression": "TC_MASKS", "srgb": False}}}, "a.py"),

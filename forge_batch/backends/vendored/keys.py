@@ -10,7 +10,7 @@ from forge_batch.backends.vendored.pins import Package
 
 ADAPTERS = {
     "trellis2": "forge_batch.backends.trellis2",
-    "hunyuan3d": "forge_batch.backends.hunyuan3d",
+    "hunyuan3d": "forge_batch.backends.vendored.hunyuan3d_files",
 }
 """Adapters that know how to build their models without weights: `check_keys(folder of the package)`."""
 

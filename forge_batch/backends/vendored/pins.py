@@ -40,6 +40,8 @@ class Source:
         tree: Digest of the files, empty if they are held by revision alone.
         gated: Whether its licence must be accepted on its page first.
         optional: Whether the backend works without it.
+        part: The word by which optional files are asked for; other sources may be of the same repository.
+        place: Where a program of its own looks for these files, below the folder that it runs in; empty if it is told.
     """
 
     repo: str
@@ -50,6 +52,13 @@ class Source:
     tree: str = ""
     gated: bool = False
     optional: bool = False
+    part: str = ""
+    place: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name it among the sources of its package."""
+        return f"{self.repo} ({self.part})" if self.part else self.repo
 
     @property
     def folder(self) -> str:

@@ -112,7 +112,7 @@ def _lacks_files(one: Package, root: Path) -> list[Lack]:
         ("weights", "weights", set(one.weights)),
     ):
         mine = [finding for finding in findings if finding.source in sources]
-        absent = [finding.source.repo for finding in mine if not finding.present]
+        absent = [finding.source.key for finding in mine if not finding.present]
         if absent:
             found.append(Lack(kind, f"{what} ({', '.join(absent)}) {_were(what)} not fetched", one.fetch))
         for finding in mine:

@@ -2,8 +2,8 @@
 
 python rigger_boot.py WEIGHTS SEED (SCRIPT.py | -m MODULE) ARGUMENTS...
 
-It makes chance repeatable, hands out the weights that were fetched at their pinned revisions instead of letting the program
-fetch others, and ends on SIGTERM as a program should, so that what it started is ended too.
+It makes chance repeatable, hands out the weights that were fetched at their pinned revisions, keeps the program and all that it
+starts from asking the hub for others, and ends on SIGTERM as a program should, so that what it started is ended too.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from typing import Any
 
 
 def _use_our_weights(weights: pathlib.Path) -> None:
-    """Answer for the hub where a file of a repository is here."""
+    """Answer for the hub with the files that are here, and with nothing else."""
     hub = importlib.import_module("huggingface_hub")
-    ask = hub.hf_hub_download
 
-    def hf_hub_download(repo_id: str, filename: str, *args: Any, **options: Any) -> Any:
+    def hf_hub_download(repo_id: str, filename: str, *_: Any, **__: Any) -> str:
         path = weights / repo_id.replace("/", "--") / filename
-        return str(path) if path.is_file() else ask(repo_id, filename, *args, **options)
+        if not path.is_file():
+            raise FileNotFoundError(f"{repo_id}/{filename} is none of the files that are pinned in vendor.toml")
+        return str(path)
 
     hub.hf_hub_download = hf_hub_download  # type: ignore[attr-defined]
 
@@ -38,6 +39,8 @@ def main(weights: str, seed: str, *words: str) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # also when the worker that started this is killed
     # Lightning's checkpoints hold more than tensors; these are held by their hashes
     os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
+    # read when the libraries are imported, and by what the program starts
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", WANDB_MODE="disabled")
     sys.path.insert(0, str(pathlib.Path.cwd()))
     random.seed(int(seed))
     importlib.import_module("numpy").random.seed(int(seed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from forge_batch.backends.vendored.tree import Progress, changes, record_files, 
 from forge_batch.errors import BackendUnavailable
 
 RECORD = "record.json"
-"""What was fetched: by repository its commit, and size and sha256 of every file."""
+"""What was fetched: by source its commit, and size and sha256 of every file."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,13 @@ class Finding:
 
 
 def fetch(
-    package: Package, origin: Origin, progress: Progress, root: Path = VENDOR, *, optional: bool = False
+    package: Package,
+    origin: Origin,
+    progress: Progress,
+    root: Path = VENDOR,
+    *,
+    optional: bool = False,
+    parts: Collection[str] = (),
 ) -> dict[str, Any]:
     """Bring a package and record what came; what is here and whole already is kept.
 
@@ -40,7 +47,8 @@ def fetch(
         origin: From where.
         progress: Told what is being done.
         root: The vendor folder.
-        optional: Whether to bring optional weights as well.
+        optional: Whether to bring all optional weights as well.
+        parts: Optional weights to bring by the words that vendor.toml has for them.
 
     Returns:
         The record.
@@ -49,14 +57,18 @@ def fetch(
         BackendUnavailable: A source cannot be had, or is not what is pinned; nothing of ours was replaced.
     """
     record = read_record(package, root)
+    known = {source.part for source in package.weights if source.optional}
+    if unknown := set(parts) - known:
+        words = ", ".join(sorted(known)) or "none"
+        raise BackendUnavailable(f"{package.name} has no optional part {min(unknown)!r}", f"its parts are: {words}")
     for source in package.sources:
-        if source.optional and not optional:
+        if source.optional and not optional and source.part not in parts:
             continue
         if _check(package, source, record, root, hashes=False).problems == ():
-            progress(f"{source.repo} is here already")
+            progress(f"{source.key} is here already")
             continue
         bring = _bring_code if source is package.code else _bring_weights
-        record[source.repo] = bring(package, source, origin, progress, root)
+        record[source.key] = bring(package, source, origin, progress, root)
         path = root / package.name / RECORD
         part = path.with_name(RECORD + ".part")
         part.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -76,12 +88,12 @@ def verify(package: Package, root: Path = VENDOR, *, hashes: bool = True) -> lis
     return [
         _check(package, source, record, root, hashes=hashes)
         for source in package.sources
-        if not source.optional or source.repo in record
+        if not source.optional or source.key in record
     ]
 
 
 def read_record(package: Package, root: Path = VENDOR) -> dict[str, Any]:
-    """Read what was fetched for a package by repository; empty if nothing was, or if the file was spoilt."""
+    """Read what was fetched for a package by source; empty if nothing was, or if the file was spoilt."""
     try:
         document = json.loads((root / package.name / RECORD).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -90,13 +102,13 @@ def read_record(package: Package, root: Path = VENDOR) -> dict[str, Any]:
 
 
 def _check(package: Package, source: Source, record: dict[str, Any], root: Path, *, hashes: bool) -> Finding:
-    entry = record.get(source.repo)
+    entry = record.get(source.key)
     if entry is None:
-        return Finding(source, present=False, problems=(f"{source.repo} was not fetched",))
+        return Finding(source, present=False, problems=(f"{source.key} was not fetched",))
     if entry["revision"] != source.revision:
         return Finding(
             source, present=True,
-            problems=(f"{source.repo} is of {entry['revision'][:12]}, pinned is {source.revision[:12]}",),
+            problems=(f"{source.key} is of {entry['revision'][:12]}, pinned is {source.revision[:12]}",),
         )  # fmt: skip
     problems = changes(package.folder(source, root), entry["files"], hashes=hashes)
     if source is package.code and not problems:
@@ -152,7 +164,7 @@ def _check_room(package: Package, root: Path) -> None:
 def _entry(source: Source, resolved: str, folder: Path) -> dict[str, Any]:
     if resolved and resolved != source.revision:
         raise BackendUnavailable(f"{source.repo} came as {resolved}, pinned is {source.revision}", "correct the pin")
-    files = {name: facts for name, facts in record_files(folder).items() if source.wants(name)}
+    files = record_files(folder, source.wants)
     unmet = [pattern for pattern in source.take if not any(Source("", "", (pattern,)).wants(name) for name in files)]
     if unmet:
         raise BackendUnavailable(f"{source.repo} has nothing of {', '.join(unmet)}", "correct the pin")

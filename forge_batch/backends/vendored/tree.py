@@ -23,9 +23,10 @@ def files_of(folder: Path) -> list[str]:
     return sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts[:-1]))
 
 
-def record_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Give size (bytes) and sha256 of every file by its path."""
-    return {name: {"size": (folder / name).stat().st_size, "sha256": file_hash(folder / name)} for name in files_of(folder)}
+def record_files(folder: Path, wants: Callable[[str], bool]) -> dict[str, dict[str, Any]]:
+    """Give size (bytes) and sha256 of every wanted file by its path."""
+    names = filter(wants, files_of(folder))
+    return {name: {"size": (folder / name).stat().st_size, "sha256": file_hash(folder / name)} for name in names}
 
 
 def tree_digest(files: Mapping[str, Mapping[str, Any]]) -> str:

@@ -83,6 +83,8 @@ def import_package(code: Path) -> None:
         sys.path.insert(0, str(code))
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
+    # its convolutions try dozens of configurations for each size they meet, minutes in all: the best are kept for the next run
+    os.environ.setdefault("FLEX_GEMM_AUTOTUNE_CACHE_PATH", str(code.parent / "autotune_cache.json"))
     with contextlib.suppress(ImportError):
         importlib.import_module("nvdiffrast.torch")
     if "nvdiffrast.torch" not in sys.modules:

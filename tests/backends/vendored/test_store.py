@@ -131,6 +131,19 @@ def test_a_second_fetch_asks_nobody(root: Path, hub: ModelHub) -> None:
     assert "ann/more" in fetch(thing(root), internet(hub), silent, root, optional=True)
 
 
+def test_parts_of_one_repository_come_one_by_one(root: Path, hub: ModelHub) -> None:
+    """--with brings the named part beside what is here and records it apart; a part that does not exist is refused by name."""
+    more = PINS.replace('take = ["config.json"]\noptional = true', 'take = ["README.md"]\noptional = true\npart = "small"')
+    (root / "vendor.toml").write_text(more.replace("ann/more", "ann/weights"))
+    record = fetch(thing(root), internet(hub), silent, root, parts=["small"])
+    assert set(record["ann/weights (small)"]["files"]) == {"README.md"}
+    assert set(record["ann/weights"]["files"]) == {"model.safetensors", "config.json"}
+    (root / "thing/weights/ann--weights/README.md").unlink()
+    assert [finding.problems for finding in verify(thing(root), root)] == [(), (), ("README.md is missing",)]
+    with pytest.raises(BackendUnavailable, match=r"thing has no optional part 'big': its parts are: small"):
+        fetch(thing(root), internet(hub), silent, root, parts=["big"])
+
+
 def test_a_folder_stands_in_for_the_network(root: Path, mirror: Path) -> None:
     """--from DIR gives the same files and the same tree, without any request."""
     record = fetch(thing(root), Folder(mirror), silent, root)

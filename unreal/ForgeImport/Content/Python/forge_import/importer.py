@@ -1,4 +1,4 @@
-"""Import a package: textures, mesh with LODs and hulls, material instance; then measure what came of it."""
+"""Import a package: textures, mesh with LODs and hulls, skinned mesh, material instance; then measure what came of it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from forge_import.guarded import set_checked, set_first
+from forge_import.editor import ImportFailed, differences, import_file, mesh_options, save
+from forge_import.guarded import set_checked
 from forge_import.master import PARAMETERS, master_material
 from forge_import.recipe import Recipe, Texture, read_recipe, unpack
+from forge_import.skinned import import_skinned, save_skinned, set_instance
 
 TAG = "Forge.Content"
 """Metadata on the static mesh: the hash of the package that it came from."""
-
-
-class ImportFailed(Exception):
-    """Say what Unreal made of a package instead of what was meant."""
 
 
 class Importer:
@@ -33,93 +31,60 @@ class Importer:
             ImportFailed: What came of it is not what the package says.
         """
         recipe = read_recipe(path)
-        library = self.unreal.EditorAssetLibrary
         target = f"{recipe.destination}/{recipe.mesh}"
-        if library.does_asset_exist(target) and self._tag(library.load_asset(target)) == recipe.content:
+        if self._is_imported(recipe):
             return "unchanged"
+        skinned = None
         with tempfile.TemporaryDirectory() as folder:
             files = unpack(path, recipe, Path(folder))
             textures = {role: self._texture(recipe, one, files[one.file]) for role, one in recipe.textures.items()}
             mesh = self._mesh(recipe, files[recipe.mesh_file])
+            if recipe.skeletal:
+                skinned = import_skinned(self.unreal, recipe, recipe.skeletal, files[recipe.skeletal.file])
         self._measure(recipe, mesh)
         self._finish_mesh(recipe, mesh)
-        note = ""
+        note = f" and {recipe.skeletal.name}" if recipe.skeletal else ""
         if textures.keys() == PARAMETERS.keys():
-            self._instance(recipe, mesh, textures)
+            self._use_instance(recipe, textures, mesh, skinned)
         else:
-            note = "; no material instance, since it needs base colour, normal and ORM"
-        library.set_metadata_tag(mesh, TAG, recipe.content)
+            note += "; no material instance, since it needs base colour, normal and ORM"
+        if skinned:
+            save_skinned(self.unreal, skinned)
+        self.unreal.EditorAssetLibrary.set_metadata_tag(mesh, TAG, recipe.content)
         self._save(target)
         return f"imported as {target}{note}"
+
+    def _is_imported(self, recipe: Recipe) -> bool:
+        """Tell whether all meshes are there and the static one bears the mark of this very content."""
+        library = self.unreal.EditorAssetLibrary
+        names = (recipe.mesh, *((recipe.skeletal.name,) if recipe.skeletal else ()))
+        paths = [f"{recipe.destination}/{name}" for name in names]
+        there = all(library.does_asset_exist(path) for path in paths)
+        return there and self._tag(library.load_asset(paths[0])) == recipe.content
 
     def _tag(self, asset: Any) -> str:
         return str(self.unreal.EditorAssetLibrary.get_metadata_tag(asset, TAG))
 
     def _save(self, path: str) -> None:
-        if not self.unreal.EditorAssetLibrary.save_asset(path, only_if_is_dirty=False):
-            raise ImportFailed(f"{path} cannot be saved: is it checked out, is the disk full?")
-
-    def _run(self, file: Path, folder: str, name: str, options: Any) -> Any:
-        """Import one file and give the asset of that name."""
-        task = self.unreal.AssetImportTask()
-        settings = {
-            "filename": str(file),
-            "destination_path": folder,
-            "destination_name": name,
-            "automated": True,
-            "replace_existing": True,
-            "save": False,
-        }
-        for key, value in settings.items():
-            set_checked(task, key, value)
-        if options is not None:
-            set_checked(task, "options", options)
-        self.unreal.AssetToolsHelpers.get_asset_tools().import_asset_tasks([task])
-        asset = self.unreal.EditorAssetLibrary.load_asset(f"{folder}/{name}")
-        if asset is None:
-            found = ", ".join(map(str, self.unreal.EditorAssetLibrary.list_assets(folder))) or "nothing"
-            raise ImportFailed(f"{file.name} did not become {folder}/{name}; {folder} holds {found}.")
-        return asset
+        save(self.unreal, path)
 
     def _texture(self, recipe: Recipe, one: Texture, file: Path) -> Any:
-        texture = self._run(file, recipe.destination, one.name, None)
+        texture = import_file(self.unreal, file, recipe.destination, one.name, None)
         set_checked(texture, "compression_settings", getattr(self.unreal.TextureCompressionSettings, one.compression))
         set_checked(texture, "srgb", one.srgb)
         self._save(f"{recipe.destination}/{one.name}")
         return texture
 
     def _mesh(self, recipe: Recipe, file: Path) -> Any:
-        u = self.unreal
-        pipeline = u.InterchangeGenericAssetsPipeline()
-        meshes = pipeline.get_editor_property("mesh_pipeline")
-        for name, value in (
-            ("import_static_meshes", True),
-            ("import_skeletal_meshes", False),
+        settings = (
             ("build_nanite", recipe.nanite),
             ("collision", recipe.hulls > 0),
             ("import_collision_according_to_mesh_name", True),
             ("one_convex_hull_per_ucx", True),
             ("generate_lightmap_u_vs", False),
-        ):
-            set_checked(meshes, name, value)
-        behaviour = getattr(u, "InterchangeCombineStaticMeshesBehavior", None)  # 5.8 and later; combining flattens all LODs
-        newer = (("combine_static_meshes_behavior", behaviour.DO_NOT_COMBINE),) if behaviour else ()
-        set_first(meshes, (*newer, ("combine_static_meshes", False)))
-        common = pipeline.get_editor_property("common_meshes_properties")
-        for name, value in (
-            ("import_lods", not recipe.nanite),
-            ("recompute_normals", False),
-            ("recompute_tangents", False),
-            ("use_mikk_t_space", True),
-            ("import_sockets", True),
-        ):
-            set_checked(common, name, value)
-        materials = pipeline.get_editor_property("material_pipeline")
-        set_checked(materials, "import_materials", False)
-        set_checked(materials.get_editor_property("texture_pipeline"), "import_textures", False)
-        stack = u.InterchangePipelineStackOverride()
-        stack.add_pipeline(pipeline)
-        return self._run(file, recipe.destination, recipe.mesh, stack)
+        )
+        _, stack = mesh_options(self.unreal, "static", not recipe.nanite, settings)
+        return import_file(self.unreal, file, recipe.destination, recipe.mesh, stack)
 
     def _measure(self, recipe: Recipe, mesh: Any) -> None:
         """Hold the mesh to what the package says of it; every difference is named."""
@@ -131,10 +96,7 @@ class Importer:
         if (count := editor.get_simple_collision_count(mesh)) != recipe.hulls:
             wrong.append(f"{count} collision shapes instead of {recipe.hulls}")
         box = mesh.get_bounding_box()
-        for axis, meant in zip("xyz", recipe.size, strict=True):
-            side = getattr(box.max, axis) - getattr(box.min, axis)
-            if abs(side - meant) > 0.01 * max(meant, 1.0):
-                wrong.append(f"{side:.1f} cm along {axis.upper()} instead of {meant:.1f}")
+        wrong += differences(recipe.size, (getattr(box.max, axis) - getattr(box.min, axis) for axis in "xyz"))
         names = [str(path).rpartition("/")[2] for path in self.unreal.EditorAssetLibrary.list_assets(recipe.destination)]
         wrong += [f"a hull that became the mesh {name}" for name in names if name.startswith(("UCX_", "UBX_", "USP_", "UCP_"))]
         if wrong:
@@ -153,7 +115,16 @@ class Importer:
             set_checked(mesh, "light_map_coordinate_index", 1)
             set_checked(mesh, "light_map_resolution", recipe.lightmap)
 
-    def _instance(self, recipe: Recipe, mesh: Any, textures: dict[str, Any]) -> None:
+    def _use_instance(self, recipe: Recipe, textures: dict[str, Any], mesh: Any, skinned: Any) -> None:
+        """Make the material instance and put it on the meshes."""
+        instance = self._instance(recipe, textures)
+        mesh.set_material(0, instance)
+        if mesh.get_material(0) != instance:
+            raise ImportFailed(f"{recipe.mesh} does not take {recipe.instance}.")
+        if skinned:
+            set_instance(self.unreal, skinned, instance)
+
+    def _instance(self, recipe: Recipe, textures: dict[str, Any]) -> Any:
         u = self.unreal
         path = f"{recipe.destination}/{recipe.instance}"
         if u.EditorAssetLibrary.does_asset_exist(path):
@@ -169,6 +140,4 @@ class Importer:
                 raise ImportFailed(f"{recipe.instance} does not take {textures[role].get_name()} as {parameter}.")
         editing.update_material_instance(instance)
         self._save(path)
-        mesh.set_material(0, instance)
-        if mesh.get_material(0) != instance:
-            raise ImportFailed(f"{recipe.mesh} does not take {recipe.instance}.")
+        return instance

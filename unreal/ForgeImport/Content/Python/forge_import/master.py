@@ -38,6 +38,7 @@ def master_material(unreal: Any, textures: Mapping[str, Any]) -> Any:
         return library.load_asset(path)
     tools = unreal.AssetToolsHelpers.get_asset_tools()
     material = tools.create_asset(NAME, FOLDER, unreal.Material, unreal.MaterialFactoryNew())
+    set_checked(material, "used_with_skeletal_mesh", True)  # else characters are a chequerboard in a packaged game
     samples = {}
     for row, (role, parameter) in enumerate(PARAMETERS.items()):
         sample = editing.create_material_expression(

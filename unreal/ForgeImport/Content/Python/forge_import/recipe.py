@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 FILE = "forge_import.json"
-VERSION = 1
+VERSION = 2
 LARGEST = 2 << 30  # bytes that a package may unpack to
 COMPRESSIONS = {"base_color": ("TC_DEFAULT", True), "normal": ("TC_NORMALMAP", False), "orm": ("TC_MASKS", False)}
 """Of each texture that a material takes: compression, and whether it is sRGB. A recipe that says otherwise is refused."""
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,100}")
 _FOLDER = re.compile(r"/Game(/[A-Za-z0-9_]{1,100})+")
-_FILE = re.compile(r"[A-Za-z0-9_]{1,100}\.(fbx|png)")
+_FILE = re.compile(r"([A-Za-z0-9_]{1,100}/)?[A-Za-z0-9_]{1,100}\.(fbx|png)")
+_BONE = re.compile(r"[^\x00-\x1f/\\]{1,100}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -37,6 +38,23 @@ class Texture:
 
 
 @dataclass(frozen=True)
+class Skeletal:
+    """Be a skinned mesh to import.
+
+    Attributes:
+        file: The FBX.
+        name: Of the skeletal mesh.
+        bones: Names of the skeleton's bones.
+        influences: Most bones that move one vertex.
+    """
+
+    file: str
+    name: str
+    bones: tuple[str, ...]
+    influences: int
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Be what a package asks for.
 
@@ -50,6 +68,7 @@ class Recipe:
         hulls: How many convex hulls come with the mesh.
         nanite: Whether the mesh is built for Nanite; then LODs are left out.
         lightmap: Texels of the lightmap's edge, 0 if the mesh has no second UV set.
+        skeletal: The skinned mesh of a character, which has the static one's size and LODs, or None.
         instance: Name of the material instance.
         textures: By role: base_color, normal, orm.
     """
@@ -63,13 +82,15 @@ class Recipe:
     hulls: int
     nanite: bool
     lightmap: int
+    skeletal: Skeletal | None
     instance: str
     textures: Mapping[str, Texture]
 
     @property
     def files(self) -> tuple[str, ...]:
         """Name what must be unpacked."""
-        return (self.mesh_file, *(texture.file for texture in self.textures.values()))
+        skinned = (self.skeletal.file,) if self.skeletal else ()
+        return (self.mesh_file, *skinned, *(texture.file for texture in self.textures.values()))
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -100,9 +121,10 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def unpack(path: Path, recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Write the files that a recipe names into a folder, flat, and give their paths by name."""
+    """Write the files that a recipe names into a folder, as they lie in the package, and give their paths by name."""
     with zipfile.ZipFile(path) as archive:
         for name in recipe.files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(archive.read(name))
     return {name: folder / name for name in recipe.files}
 
@@ -122,8 +144,19 @@ def _recipe(document: Mapping[str, Any]) -> Recipe:
         int(mesh["hulls"]),
         mesh["nanite"] is True,
         int(mesh["lightmap_resolution"] or 0),
+        _skeletal(document["skeletal_mesh"]) if document["skeletal_mesh"] else None,
         _text(document["material"]["instance"], _NAME, "material.instance"),
         {role: _texture(role, one) for role, one in document["textures"].items()},
+    )
+
+
+def _skeletal(one: Mapping[str, Any]) -> Skeletal:
+    bones = tuple(_text(bone, _BONE, "a bone") for bone in one["bones"])
+    return Skeletal(
+        _text(one["file"], _FILE, "skeletal_mesh.file"),
+        _text(one["name"], _NAME, "skeletal_mesh.name"),
+        bones,
+        int(one["influences"]),
     )
 
 

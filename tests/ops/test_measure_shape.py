@@ -1,0 +1,38 @@
+"""Compare outlines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from forge_batch.ops.measure_shape import compare_outlines, draw_outlines
+from forge_batch.ops.mesh import Mesh
+from tests.shapes import box
+
+
+def _grown(by: float) -> Mesh:
+    """Give a box of edge 1 that is larger by so much on every side."""
+    return box((1 + 2 * by, 1 + 2 * by, 1 + 2 * by))
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_half_a_voxel_of_the_source_is_no_shape(side: int) -> None:
+    """Of a source of voxels 0.02 wide, 0.006 more or less on a side agrees and 0.03 does not; without voxels neither does."""
+    source = box()
+    voxels, plain = draw_outlines(source, 0.02), draw_outlines(source)
+    assert compare_outlines(_grown(0.006 * side), voxels) > 0.9999
+    assert compare_outlines(_grown(0.006 * side), plain) < 0.99
+    assert compare_outlines(_grown(0.03 * side), voxels) < 0.96
+
+
+def test_fine_voxels_change_nothing() -> None:
+    """From 512 voxels on half a voxel is less than half a pixel: no pixel is doubtful."""
+    assert not np.any(draw_outlines(box(), 1 / 512).doubtful)
+
+
+def test_a_lost_part_is_seen_however_coarse_the_voxels() -> None:
+    """Without a leg of 4 voxels a thing does not agree."""
+    body = box()
+    leg = box((0.08, 0.6, 0.08), (0.3, -0.7, 0.3))
+    both = Mesh(np.concatenate([body.vertices, leg.vertices]), np.concatenate([body.faces, leg.faces + len(body.vertices)]))
+    assert compare_outlines(body, draw_outlines(both, 0.02)) < 0.99
