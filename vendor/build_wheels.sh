@@ -77,8 +77,8 @@ command -v nvcc >/dev/null ||
     refuse 1 "nvcc is missing" "use an image with the CUDA toolkit of torch's release, or put its bin folder on PATH"
 command -v c++ >/dev/null || refuse 1 "a C++ compiler is missing" "apt-get install g++"
 # without it each library brings a C++ runtime of its own, and o_voxel ends in a segmentation fault when it writes a number
-[ "$(c++ -print-file-name=libstdc++.so)" != libstdc++.so ] ||
-    refuse 1 "c++ finds no shared libstdc++.so" "apt-get install libstdc++-$(c++ -dumpversion | cut -d. -f1)-dev"
+[ "$(${CXX:-c++} -print-file-name=libstdc++.so)" != libstdc++.so ] ||
+    refuse 1 "${CXX:-c++} finds no shared libstdc++.so" "apt-get install g++ and build with CXX=g++ CC=gcc"
 [ -n "$DIR" ] || command -v git >/dev/null || refuse 1 "git is missing" "apt-get install git, or use --from DIR"
 [ -z "$DIR" ] || [ -d "$DIR" ] || refuse 1 "$DIR is no folder" "put the sources there: see --help"
 
