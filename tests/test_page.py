@@ -183,7 +183,7 @@ def test_many_ask_for_one_picture_at_once(site: tuple[str, Path]) -> None:
 def test_a_viewer_is_sent_what_he_lacks(site: tuple[str, Path]) -> None:
     """With the marks of what he has, a viewer gets little or nothing; nonsense in the question is answered all the same."""
     first = httpx.get(f"{site[0]}live?asset=crate").json()["parts"]
-    assert set(first) == {"top", "queue", "words", "head", "now", "rest"}
+    assert set(first) == {"top", "queue", "words", "head", "now", "rest", "log"}
     marks = {f"mark-{name}": part["mark"] for name, part in first.items()}
     again = httpx.get(f"{site[0]}live", params={"asset": "crate", **marks}).json()["parts"]
     assert set(again) <= {"top"}  # its heartbeat grows older
@@ -217,16 +217,16 @@ def test_only_the_owner_acts(site: tuple[str, Path]) -> None:
 
 
 def test_a_refresh_weighs_little_and_is_quick() -> None:
-    """Of 2,000 assets with long reasons a page and the header weigh less than 50 kB, and take less than 100 ms."""
+    """Of 2,000 assets with long reasons a page and the header weigh less than 50 kB, and take less than 100 ms of work."""
     some = [
         facts(f"an_asset_with_a_long_name_{number:04}", has_picture=True, failure="w" * 500 if number % 2 else "")
         for number in range(2000)
     ]
     one = queue(*some)
-    start = time.perf_counter()
+    start = time.thread_time()  # of this work alone, whatever else the machine does
     found = rows(one, NOW)
     text = queue_html(select(found, Wish()), NOW) + header_html(header(one, found, NOW), "folder", NOW)
-    assert time.perf_counter() - start < 0.1
+    assert time.thread_time() - start < 0.1
     assert len(json.dumps(text)) < 50_000
     worst = queue_html(select(found, Wish(states=frozenset({"failed"}))), NOW)
     assert len(json.dumps(worst)) < 50_000
