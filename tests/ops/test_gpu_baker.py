@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from forge_batch.errors import BackendUnavailable, StageError
+from forge_batch.ops import gpu_copy
 from forge_batch.ops.bake import CpuBaker
 from forge_batch.ops.baker import MISS, NEAREST, Baker, Search, Sky, make_baker
 from forge_batch.ops.camera import Camera
@@ -146,6 +147,19 @@ def test_each_cell_holds_one_point(rays: int) -> None:
     assert sorted(map(tuple, points.tolist())) == sorted(map(tuple, pattern.tolist()))
     assert high * low == rays
     np.testing.assert_array_equal(np.floor(points[:, 0] * high) * low + np.floor(points[:, 1] * low), np.arange(rays))
+
+
+@pytest.mark.parametrize(("shape", "name"), [((700, 3), "vec3"), ((70, 2), "vec2d"), ((50, 3, 2), "vec2"), ((900, 3), "uint8")])
+def test_arrays_cross_in_pieces_unchanged(shape: tuple[int, ...], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up and down again through a stage far smaller than the array, vectors or not."""
+    import warp
+
+    monkeypatch.setattr(gpu_copy, "STAGE", 1000)
+    kind = {"uint8": np.uint8, "vec2d": np.float64}.get(name, np.float32)
+    values = (np.random.default_rng(3).random(shape) * 200).astype(kind)
+    there = gpu_copy.upload(values, getattr(warp, name), DEVICE)
+    np.testing.assert_array_equal(there.numpy(), values)
+    np.testing.assert_array_equal(gpu_copy.download(there), values)
 
 
 @pytest.mark.parametrize("size", [16, 67, 256])

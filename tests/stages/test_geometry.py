@@ -190,7 +190,7 @@ def test_copies_may_share_their_texels(tmp_path: Path, mode: str, copies: int) -
         density = _run(unwrap.stage, folder, files, texture_size=512)["texel_density"]
         if uv == "own":
             least = density
-    assert density > 1.3 * least
+    assert density > 1.2 * least  # the root of 2 or of 8, less what packing loses
     mesh = load_mesh(inputs[MESH.name])
     assert measure_topology(welded(mesh).faces).closed
     assert mesh.uv is not None
