@@ -31,7 +31,8 @@ from forge_batch.ops.camera_file import read_cameras
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.outline_overlap import outline_overlap
 from forge_batch.ops.rays import RayScene
-from forge_batch.ops.source import SourceMesh, linear_to_srgb, srgb_to_linear
+from forge_batch.ops.source import SourceMesh
+from forge_batch.ops.srgb import linear_to_srgb, srgb_to_linear
 from forge_batch.ops.topology import measure_topology
 from forge_batch.ops.zbuffer import frame_view, project, see
 

@@ -22,7 +22,8 @@ from forge_batch.ops.camera_file import read_cameras
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.rays import RayScene
-from forge_batch.ops.source import read_srgb, srgb_to_linear
+from forge_batch.ops.source import read_srgb
+from forge_batch.ops.srgb import srgb_to_linear
 from forge_batch.ops.view_weights import fill_unseen
 
 BANDS = ((0.05, 0.12), (0.12, 0.18), (0.18, 0.25), (0.25, 0.35))

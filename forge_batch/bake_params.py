@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from forge_batch.stage import Switchable
+
+
+def _no_switch(value: Any) -> Any:
+    """Refuse `on`, which counts as 1 in Python but not in the schema."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("literal_error", "Input should be 1, 2 or 4", {"expected": "1, 2 or 4"})
+    return value
 
 
 class BakeParams(Switchable):
@@ -19,7 +27,7 @@ class BakeParams(Switchable):
     cage: float = Field(
         default=0.02, gt=0, le=0.2, description="How far rays reach in and out of the mesh, as a fraction of its diagonal."
     )
-    supersampling: Literal[1, 2, 4] = Field(
+    supersampling: Annotated[Literal[1, 2, 4], BeforeValidator(_no_switch)] = Field(
         default=2,
         description="Samples along an edge of a texel: 2 looks at 4 points of each texel, 4 at 16, and takes their mean.",
     )

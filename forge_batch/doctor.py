@@ -166,7 +166,8 @@ def _extensions(machine: Machine) -> list[Check]:
     for name, command in EXTENSIONS.items():
         if not machine.has_module(name):
             if command.startswith("sh "):
-                checks.append(Check(f"{name} wheel", "missing", "not installed; trellis2 needs it", command))
+                why = "trellis2 attends through torch" if name == "flash_attn" else "trellis2 needs it"
+                checks.append(Check(f"{name} wheel", "missing", f"not installed; {why}", command))
             continue
         found = _built_for(name)
         if not found.code and not found.ptx:

@@ -340,10 +340,10 @@ def test_on_a_space_the_owner_is_who_logged_in(tmp_path: Path) -> None:
 def test_windows_to_come_say_what_will_be_in_them() -> None:
     """Each planned window has a row: when, how long, which asset's stages; names are escaped."""
     opens = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    planned = (Planned(1, opens, 95.0, (("crate", "generate"), ("<b>", "bake_normal"))),)
+    planned = (Planned(1, opens, 95.0, (("crate", "generate"), ("<b>", "bake_normal"), ("crate", "inpaint"))),)
     text = windows_html([], Queue(planned=planned, turns={"lamp": "Tue 03 Mar"}), [], opens)
     assert f"{opens.astimezone():%d %b %H:%M}" in text
-    assert "crate (generate), &lt;b&gt; (bake normal)" in text
+    assert "crate: generate, inpaint; &lt;b&gt;: bake normal" in text
     assert "lamp" in text
     assert "Tue 03 Mar" in text
     assert "No GPU window was opened yet." in text

@@ -98,9 +98,10 @@ def test_an_asset_has_an_address(browser: Browser, site: tuple[str, Path]) -> No
 def test_the_model_is_seen(browser: Browser, site: tuple[str, Path]) -> None:
     """The viewer's canvas shows more than one colour; another level of detail, looked at with another map, is fetched."""
     view = shown(browser, f"{site[0]}?asset=crate", DESKTOP)
-    with view.expect_response(lambda response: response.url.endswith("lod0-0.glb")):
-        canvas = view.locator("#model canvas")
-        expect(canvas).to_be_visible()
+    canvas = view.locator("#model canvas")
+    expect(canvas).to_be_visible()
+    canvas.evaluate("canvas => canvas.remove()")  # as if Gradio had lost it, which it does when its viewer comes late
+    expect(canvas).to_be_visible()
     end = time.monotonic() + WAIT / 1000
     while time.monotonic() < end:
         pixels = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")).reshape(-1, 3)[::7]
@@ -110,7 +111,7 @@ def test_the_model_is_seen(browser: Browser, site: tuple[str, Path]) -> None:
     with view.expect_response(lambda response: response.url.endswith("lod2-0.glb")):
         view.get_by_label("LOD2").check()
     expect(view.locator("#slider img").first).to_be_visible()
-    expect(view.locator(".fb-gates")).to_contain_text("3 texels")
+    expect(view.locator(".fb-gates").first).to_contain_text("3 texels")
     view.context.close()
 
 

@@ -75,7 +75,7 @@ def machine(tmp_path: Path) -> Machine:
     }  # fmt: skip
     one = Machine(tmp_path, env)
     one.program("nvcc", "echo Cuda compilation tools, release 13.0, V13.0.88")
-    one.program("c++", "exit 0")
+    one.program("c++", "echo /usr/lib/gcc/libstdc++.so")
     one.module("torch", "from types import SimpleNamespace as N\n__version__, version = '2.11.0+cu130', N(cuda='13.0')")
     for name in ("ninja", "wheel", "setuptools"):
         one.module(name)
@@ -157,6 +157,7 @@ def test_other_sources_than_the_pinned_are_refused(machine: Machine) -> None:
     [
         (lambda m: (m.place / "bin/nvcc").unlink(), ("flex_gemm",), "nvcc is missing"),
         (lambda m: (m.place / "bin/c++").unlink(), ("flex_gemm",), "C++ compiler is missing"),
+        (lambda m: m.program("c++", "echo libstdc++.so"), ("flex_gemm",), "finds no shared libstdc++.so"),
         (lambda m: m.program("nvcc", "echo release 12.6, V12"), ("flex_gemm",), "is for CUDA 13.0, nvcc is of 12.6"),
         (lambda m: m.module("torch", "__version__ = '2'\nclass version: cuda = None"), ("flex_gemm",), "built without CUDA"),
         (lambda m: m.module("torch", "raise ImportError"), ("flex_gemm",), "has no torch"),
@@ -164,7 +165,7 @@ def test_other_sources_than_the_pinned_are_refused(machine: Machine) -> None:
         (lambda m: shutil.rmtree(m.place / "sources/cubvh"), ("cumesh",), "cubvh is missing"),
         (lambda m: None, ("flash_attn",), "flash_attn-2.8.3.tar.gz is missing"),
     ],
-    ids=["nvcc", "compiler", "other CUDA", "CPU torch", "no torch", "sources", "cubvh", "flash_attn"],
+    ids=["nvcc", "compiler", "static runtime", "other CUDA", "CPU torch", "no torch", "sources", "cubvh", "flash_attn"],
 )
 def test_what_is_missing_is_said_before_anything_is_built(
     spoil: object, names: tuple[str, ...], words: str, machine: Machine

@@ -35,17 +35,6 @@ def on_the_cpu() -> None:
     torch.nn.Module.cuda = lambda self, *_, **__: self  # type: ignore[method-assign,assignment]
 
 
-def attention(q: Any, k: Any, v: Any) -> Any:
-    """Attend over (n, length, heads, channels)."""
-    return functional.scaled_dot_product_attention(*(x.transpose(1, 2) for x in (q, k, v))).transpose(1, 2)
-
-
-def ragged(q: Any, k: Any, v: Any, ends_q: Any, ends_k: Any, *_: Any) -> Any:
-    """Attend within each of several sequences laid end to end."""
-    parts = zip(ends_q[:-1], ends_q[1:], ends_k[:-1], ends_k[1:], strict=True)
-    return torch.cat([attention(q[None, a:b], k[None, c:d], v[None, c:d])[0] for a, b, c, d in parts])
-
-
 def lookup(coords: Any, asked: Any) -> Any:
     """Find rows of coordinates among others; -1 where there is none."""
     both = torch.cat([coords, asked]).long()
@@ -122,28 +111,13 @@ def resize(size: int, *_: Any, **__: Any) -> Any:
 
 
 def stand_ins(upstream: Path, device: str) -> None:
-    """Replace what is compiled; on a GPU only attention and CuMesh, and only where they are not installed."""
+    """Replace what is compiled; on a GPU CuMesh alone, and only where it is not installed."""
     if device == "cpu":
         on_the_cpu()
-    if device == "cpu" or importlib.util.find_spec("flash_attn") is None:
-        stand_in_for_attention()
     if device == "cpu" or importlib.util.find_spec("cumesh") is None:
         module("cumesh", CuMesh=CuMesh)
     if device == "cpu":
         stand_ins_for_voxels(upstream)
-
-
-def stand_in_for_attention() -> None:
-    """Replace flash_attn by torch's own attention."""
-    module(
-        "flash_attn",
-        flash_attn_func=attention,
-        flash_attn_qkvpacked_func=lambda qkv: attention(*qkv.unbind(2)),
-        flash_attn_kvpacked_func=lambda q, kv: attention(q, *kv.unbind(2)),
-        flash_attn_varlen_func=ragged,
-        flash_attn_varlen_qkvpacked_func=lambda qkv, ends, _: ragged(*qkv.unbind(1), ends, ends),
-        flash_attn_varlen_kvpacked_func=lambda q, kv, a, b, *_: ragged(q, *kv.unbind(1), a, b),
-    )
 
 
 def one_configuration() -> None:

@@ -40,6 +40,7 @@ from forge_batch.backends.vendored.machine import Gpu, Machine
 from forge_batch.backends.vendored.origins import Folder
 from forge_batch.backends.vendored.pins import VENDOR, package
 from forge_batch.backends.vendored.store import fetch
+from forge_batch.backends.vendored.trellis2_files import choose_attention
 from forge_batch.errors import BackendUnavailable
 from forge_batch.ops.mesh import Mesh
 from tests.upstream import box_cutout
@@ -90,7 +91,12 @@ class Trellis2:
         """Say which compiled extensions take part, and where their code lies."""
         found = {name: getattr(sys.modules.get(name), "__file__", None) for name in COMPILED}
         config = sys.modules["trellis2.modules.sparse.config"]
-        return {"compiled": found, "attention": config.ATTN, "low_vram": self.engine.pipeline.low_vram}
+        return {
+            "compiled": found,
+            "attention": config.ATTN,
+            "chosen": choose_attention(),
+            "low_vram": self.engine.pipeline.low_vram,
+        }
 
     def generate(self, resolution: int) -> Found:
         """Make a source at a resolution."""

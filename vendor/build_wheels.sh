@@ -16,7 +16,8 @@ it is built. They fit the Python and the torch that build them, and the GPUs of 
 
 usage: sh vendor/build_wheels.sh [--from DIR] [--out DIR] [--work DIR] [NAME...]
 
-  NAME         flex_gemm, cumesh, o_voxel, flash_attn; all four if none is named. Several are built side by side
+  NAME         flex_gemm, cumesh, o_voxel (all three if none is named), or flash_attn, which takes an hour and which torch
+               stands in for. Several are built side by side
   --from DIR   ask no network: DIR/OWNER/NAME/ holds the sources of each repository, DIR/cubvh/ and DIR/eigen3/ what two of
                them include, DIR/flash_attn-2.8.3.tar.gz PyPI's source of flash_attn
   --out DIR    where wheels, SHA256SUMS and the builds' logs go (dist/wheels)
@@ -57,7 +58,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-NAMES=${NAMES:-flex_gemm cumesh o_voxel flash_attn}
+NAMES=${NAMES:-flex_gemm cumesh o_voxel}
 
 TORCH_CUDA_ARCH_LIST=${TORCH_CUDA_ARCH_LIST:-9.0;12.0}
 ARCHITECTURES=$(echo "$TORCH_CUDA_ARCH_LIST" | tr ';' ' ' | sed 's/+PTX//g; s/\.//g; s/[af]\( \|$\)/\1/g')
@@ -75,6 +76,9 @@ command -v "$PYTHON" >/dev/null || refuse 1 "$PYTHON is missing" "name the inter
 command -v nvcc >/dev/null ||
     refuse 1 "nvcc is missing" "use an image with the CUDA toolkit of torch's release, or put its bin folder on PATH"
 command -v c++ >/dev/null || refuse 1 "a C++ compiler is missing" "apt-get install g++"
+# without it each library brings a C++ runtime of its own, and o_voxel ends in a segmentation fault when it writes a number
+[ "$(c++ -print-file-name=libstdc++.so)" != libstdc++.so ] ||
+    refuse 1 "c++ finds no shared libstdc++.so" "apt-get install libstdc++-$(c++ -dumpversion | cut -d. -f1)-dev"
 [ -n "$DIR" ] || command -v git >/dev/null || refuse 1 "git is missing" "apt-get install git, or use --from DIR"
 [ -z "$DIR" ] || [ -d "$DIR" ] || refuse 1 "$DIR is no folder" "put the sources there: see --help"
 

@@ -21,7 +21,7 @@ usage: sh vendor/make_environment.sh [--from DIR] [--without-gpu] NAME
 
   PYTHON          Python 3.11: Blender's bpy has wheels for 3.11 and 3.13 alone (python3.11)
   TORCH           another torch than the pinned one, from the ordinary index, such as torch==2.13.0
-  MAX_JOBS        compilers at a time, for flash_attn, torch_scatter and torch_cluster (one a core)
+  MAX_JOBS        compilers at a time, for unirig's flash_attn, torch_scatter and torch_cluster (one a core)
 
 examples:
   sh vendor/make_environment.sh skintokens
@@ -57,7 +57,7 @@ skintokens)
     CUDA=13.0
     PINNED="torch==2.11.0 torchvision==0.26.0"
     WHEELS=''
-    COMPILED="flash-attn==2.8.3"
+    COMPILED=''
     MODULES="torch transformers diffusers lightning einops omegaconf open3d bpy box addict bottle tornado gradio requests tqdm"
     ;;
 unirig)
@@ -81,7 +81,7 @@ FOUND=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || ref
 if [ -n "$DIR" ]; then
     [ -d "$DIR" ] || refuse 1 "$DIR is no folder" "put the wheels there, or leave --from out"
     DIR=$(cd "$DIR" && pwd)
-elif [ "$GPU" = yes ]; then
+elif [ "$GPU" = yes ] && [ -n "$COMPILED" ]; then
     command -v nvcc >/dev/null || refuse 1 "nvcc is missing, and $COMPILED must be compiled" \
         "use an image with the CUDA toolkit $CUDA, or --from DIR with their wheels, or --without-gpu"
     TOOLKIT=$(nvcc --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
@@ -118,7 +118,7 @@ fi
 # shellcheck disable=SC2086
 if [ "$GPU" = yes ]; then
     pip -r "$HERE/$NAME.txt" $WHEELS
-    pip --no-build-isolation $COMPILED
+    [ -z "$COMPILED" ] || pip --no-build-isolation $COMPILED
 else
     pip -r "$HERE/$NAME.txt"
 fi

@@ -35,7 +35,7 @@ def views(view: Page, address: str, asset: str, failed: str) -> list[tuple[str, 
             view.goto(f"{address}{'&' if '?' in address else '?'}asset={shown}")
             view.wait_for_selector(".fb-title")
             view.evaluate("document.querySelectorAll('img[loading=lazy]').forEach((one) => { one.loading = 'eager' })")
-            view.wait_for_timeout(12_000)  # the model turns up last
+            view.wait_for_timeout(20_000)  # the model turns up last
             take(name)
     for tab in TABS:
         open_tab(view, tab)

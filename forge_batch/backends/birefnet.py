@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from forge_batch.backends.contract import BackendInfo
+from forge_batch.backends.vendored.checkpoints import load_whole
 from forge_batch.backends.vendored.machine import Machine, this_machine
 from forge_batch.backends.vendored.pins import VENDOR, package
 from forge_batch.backends.vendored.readiness import require
-from forge_batch.errors import BackendUnavailable
 
 NAME = "birefnet"
 EDGE = 1024
@@ -48,17 +48,14 @@ class Session:
         A card is used where its driver names one: the stage also runs where a GPU is only lent for a while, on the CPU then.
 
         Raises:
-            BackendUnavailable: Weights or a library is missing; the hint is the command that mends it.
+            BackendUnavailable: Weights or a library is missing, or the checkpoint does not fit; the hint is what mends it.
         """
         found = machine or this_machine()
         one = require(NAME, root, found)
         from transformers import AutoModelForImageSegmentation  # noqa: PLC0415
 
         folder = one.folder(one.weights[0], root)
-        try:
-            network = AutoModelForImageSegmentation.from_pretrained(str(folder), trust_remote_code=True, local_files_only=True)
-        except (ImportError, OSError, ValueError) as error:
-            raise BackendUnavailable(f"birefnet cannot be loaded: {error}", one.fetch) from error
+        network = load_whole(AutoModelForImageSegmentation, folder, trust_remote_code=True)
         device = "cuda" if found.gpus else "cpu"
         return cls(network.eval().float().to(device), device)
 

@@ -37,7 +37,7 @@ GPU_NEEDS = {
         source="README: 24 GB at least; issue 24: peak of 63 GB; 1024 is known to fit the 48 GB of half a card. Weights: 16 GB "
         "at 0.5 GB/s",
     ),
-    "hunyuan3d": GpuNeed(vram={0: 29.0}, load=20.0, source="README of 2.1: 10 GB shape and 21 GB paint; load: a guess"),
+    "hunyuan3d": GpuNeed(vram={0: 10.0}, load=20.0, source="README of 2.1: 10 GB for the shape; load: a guess"),
     "unirig": GpuNeed(vram={0: 8.0}, load=10.0, source="README: 8 GB; load: a guess"),
     "skintokens": GpuNeed(vram={0: 14.0}, load=5.0, source="README: 14 GB; 1.6 GB of weights"),
     "diffusion": GpuNeed(vram={0: 10.0}, load=14.0, source="SDXL inpainting in fp16: 7 GB of weights, 10 GB at its peak"),

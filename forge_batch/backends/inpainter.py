@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from forge_batch.backends.contract import BackendInfo
+from forge_batch.backends.vendored.checkpoints import load_whole
+from forge_batch.backends.vendored.machine import Machine
 from forge_batch.backends.vendored.pins import VENDOR, package
 from forge_batch.backends.vendored.readiness import require
 from forge_batch.errors import StageError
@@ -51,22 +53,39 @@ class Inpainter:
     tile: int = TILE
 
     @classmethod
-    def load(cls, root: Path = VENDOR) -> Inpainter:
+    def load(cls, root: Path = VENDOR, device: str = "cuda", machine: Machine | None = None) -> Inpainter:
         """Load the weights from disk; nothing is asked of the network.
 
+        Args:
+            root: The vendor folder.
+            device: Where it runs; in half precision unless it is a CPU.
+            machine: What there is; looked for if left out.
+
         Raises:
-            BackendUnavailable: Weights, a library or the GPU is missing; the hint is the command that mends it.
+            BackendUnavailable: Weights, a library or the GPU is missing, or a checkpoint does not fit; the hint mends it.
         """
-        one = require(NAME, root)
+        one = require(NAME, root, machine)
+        import diffusers  # noqa: PLC0415
         import torch  # noqa: PLC0415
-        from diffusers import StableDiffusionXLInpaintPipeline  # noqa: PLC0415
+        import transformers  # noqa: PLC0415
 
         folder = one.folder(one.weights[0], root)
-        pipeline = StableDiffusionXLInpaintPipeline.from_pretrained(
-            str(folder), torch_dtype=torch.float16, variant="fp16", use_safetensors=True, local_files_only=True
+        kind = torch.float32 if device == "cpu" else torch.float16
+        files = {"variant": "fp16", "use_safetensors": True}
+        # one by one: the pipeline's own loader does not say what a checkpoint lacked
+        parts = {
+            "unet": load_whole(diffusers.UNet2DConditionModel, folder / "unet", torch_dtype=kind, **files),
+            "vae": load_whole(diffusers.AutoencoderKL, folder / "vae", torch_dtype=kind, **files),
+            "text_encoder": load_whole(transformers.CLIPTextModel, folder / "text_encoder", dtype=kind, **files),
+            "text_encoder_2": load_whole(
+                transformers.CLIPTextModelWithProjection, folder / "text_encoder_2", dtype=kind, **files
+            ),
+        }
+        pipeline = diffusers.StableDiffusionXLInpaintPipeline.from_pretrained(
+            str(folder), torch_dtype=kind, local_files_only=True, **files, **parts
         )
         pipeline.set_progress_bar_config(disable=True)
-        return cls(pipeline.to("cuda"))
+        return cls(pipeline.to(device), device)
 
     def paint(
         self,
@@ -117,7 +136,7 @@ class Inpainter:
                 height=len(picture),
                 width=picture.shape[1],
                 strength=STRENGTH,
-                num_inference_steps=steps,
+                num_inference_steps=max(steps, 2),  # of a single one nothing is left at this strength
                 guidance_scale=GUIDANCE,
                 generator=torch.Generator(self.device).manual_seed(seed),
             ).images[0]

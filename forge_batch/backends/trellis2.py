@@ -39,7 +39,8 @@ from forge_batch.ops.cutout import cutout_picture
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.raw_surface import raw_field, raw_surface
-from forge_batch.ops.source import SourceMesh, srgb_to_linear
+from forge_batch.ops.source import SourceMesh
+from forge_batch.ops.srgb import srgb_to_linear
 from forge_batch.ops.view_fit import fit_to_views, mean_overlap, view_silhouettes
 from forge_batch.ops.voxel_field import VoxelField
 

@@ -19,7 +19,7 @@ from forge_batch.ops.gbuffer import Band, GBuffer
 from forge_batch.ops.occlusion import occlusion_map
 from forge_batch.ops.padding import fill
 from forge_batch.ops.rays import in_threads
-from forge_batch.ops.source import linear_to_srgb
+from forge_batch.ops.srgb import linear_to_srgb
 
 
 def normal_map(buffer: GBuffer) -> UInt16[np.ndarray, "s s 3"]:
@@ -29,7 +29,7 @@ def normal_map(buffer: GBuffer) -> UInt16[np.ndarray, "s s 3"]:
     the source's normal back. Normals that point below the surface are laid onto it (z = 0): engines that rebuild z from x and y
     cannot show them. Where the frame has no volume the texel is flat.
     """
-    out = np.zeros((buffer.size**2, 3), np.uint16)
+    out = _room(buffer, np.uint16, 3)
     for band in buffer.bands():
         inside = _mean(_tangent_normals(band), band.starts)
         if buffer.samples > 1:
@@ -93,7 +93,7 @@ def normal_error(buffer: GBuffer, normal: UInt16[np.ndarray, "s s 3"]) -> UInt8[
 
 def color_maps(buffer: GBuffer) -> ColorMaps:
     """Give base colour, and which texels' colour was invented because no input image saw the surface."""
-    color, unseen = np.zeros((buffer.size**2, 3), np.uint8), np.zeros(buffer.size**2, np.uint8)
+    color, unseen = _room(buffer, np.uint8, 3), _room(buffer, np.uint8)
     for band in buffer.bands():
         color[band.texel] = np.rint(linear_to_srgb(_mean(band.material.base_color, band.starts)) * 255)
         unseen[band.texel] = np.where(_mean(band.material.seen[:, None], band.starts)[:, 0] < 0.5, 255, 0)
@@ -102,7 +102,7 @@ def color_maps(buffer: GBuffer) -> ColorMaps:
 
 def material_maps(buffer: GBuffer) -> MaterialMaps:
     """Give metallic and roughness."""
-    metallic, roughness = np.zeros(buffer.size**2, np.uint8), np.zeros(buffer.size**2, np.uint8)
+    metallic, roughness = _room(buffer, np.uint8), _room(buffer, np.uint8)
     for band in buffer.bands():
         metallic[band.texel] = _byte(_mean(band.material.metallic[:, None], band.starts)[:, 0])
         roughness[band.texel] = _byte(_mean(band.material.roughness[:, None], band.starts)[:, 0])
@@ -151,6 +151,12 @@ class CpuBaker:
     def occlusion_map(self, sky: Sky, progress: Callable[[float], None] | None = None) -> UInt8[np.ndarray, "s s"]:
         """See occlusion.occlusion_map."""
         return _padded(self.buffer, _byte(occlusion_map(self.buffer, sky, progress)))
+
+
+def _room(buffer: GBuffer, kind: type, *channels: int) -> np.ndarray:
+    """Make an empty map, after what fills it: at 8192 that takes 700 MB for a moment."""
+    assert buffer.nearest is not None
+    return np.zeros((buffer.size**2, *channels), kind)
 
 
 def _padded(buffer: GBuffer, values: np.ndarray) -> np.ndarray:

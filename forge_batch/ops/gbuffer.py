@@ -136,7 +136,7 @@ class GBuffer:
     """
 
     band = 1 << 22
-    kept = 1 << 24
+    kept = 3 << 22
 
     def __init__(
         self,

@@ -10,7 +10,8 @@ import numpy as np
 from forge_batch.ops.gpu_copy import download, upload
 from forge_batch.ops.gpu_raster import start_warp
 from forge_batch.ops.normals import source_normals
-from forge_batch.ops.source import STRETCHED, SourceMesh, srgb_to_linear
+from forge_batch.ops.source import STRETCHED, SourceMesh
+from forge_batch.ops.srgb import srgb_to_linear
 
 
 class DeviceSource:
@@ -47,6 +48,8 @@ class DeviceSource:
         self._launch(self._kernels.read_vertices, [*at, *self._attributes, color, material])
         if self.source.field is not None:
             self._read_field(at, color, material)
+        if self.source.texture is not None:
+            self._launch(self._kernels.read_texture, [face, weights, *self._texture, color, material])
         if self.source.projections:
             self._project(at, color, material)
         return color, material
@@ -63,6 +66,19 @@ class DeviceSource:
         keys, order = self.source.field.sorted_keys
         values = self.source.field.values[order]
         return [upload(keys, self._wp.int64, self.device), upload(values, self._wp.uint8, self.device)]
+
+    @cached_property
+    def _texture(self) -> list[Any]:
+        texture, wp = self.source.texture, self._wp
+        assert texture is not None
+        material = np.zeros((0, 0, 2), np.uint8) if texture.material is None else texture.material
+        pictures = [upload(texture.base_color, wp.uint8, self.device), upload(material, wp.uint8, self.device)]
+        return [upload(texture.corner_uv, wp.vec2, self.device), *pictures, self._linear]
+
+    @cached_property
+    def _linear(self) -> Any:
+        """What each of 256 sRGB values is in linear light."""
+        return upload(srgb_to_linear(np.arange(256, dtype=np.uint8)), self._wp.float32, self.device)
 
     def _read_field(self, at: list[Any], color: Any, material: Any) -> None:
         """Read the voxels; the few points that lie beside them all are asked of the field itself."""
@@ -98,12 +114,11 @@ class DeviceSource:
             seen = [weights, wp.vec3d(*camera.eye.tolist()), int(camera.orthographic), judged]
             self._launch(self._kernels.sum_weights, [*at, self.vertices, self._own_normals, *seen, total, sharp])
         self._launch(self._kernels.make_room, [total, sharp, color, material])
-        table = upload(srgb_to_linear(np.arange(256, dtype=np.uint8)), wp.float32, self.device)
         for projection, (weights, image) in pairs:
             camera = projection.camera
             view = self._matrix(*np.asarray(camera.view, float).ravel().tolist())
             lens = [view, wp.vec2d(*camera.focal.tolist()), wp.vec2d(*camera.centre.tolist()), int(camera.orthographic)]
-            self._launch(self._kernels.project, [*at, self.vertices, weights, image, table, *lens, total, color])
+            self._launch(self._kernels.project, [*at, self.vertices, weights, image, self._linear, *lens, total, color])
 
     @cached_property
     def _own_normals(self) -> Any:

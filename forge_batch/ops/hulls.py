@@ -67,6 +67,29 @@ def box_hull(mesh: Mesh) -> Mesh:
     return convex_hull(np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1), 8)
 
 
+def capsule_hull(mesh: Mesh, most: int) -> Mesh:
+    """Give a capsule of at most `most` vertices (14 at least have two rings a cap) along the longest side of a mesh's box.
+
+    It is as long as that side and as thick as the other two on average; a thicker than long thing gets a ball.
+    """
+    low, high = mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64)
+    extent, middle = high - low, 0.5 * (low + high)
+    axis = int(np.argmax(extent))
+    radius = 0.25 * float(extent.sum() - extent[axis])
+    straight = max(0.5 * float(extent[axis]) - radius, 0.0)
+    rings = (0.0, np.pi / 4) if most >= 14 else (0.0,)
+    count = max((most - 2) // (2 * len(rings)), 3)
+    around = 2 * np.pi * np.arange(count) / count
+    points = []
+    for side in (-1.0, 1.0):
+        for angle in rings:
+            ring = np.full((count, 3), side * (straight + radius * np.sin(angle)))
+            ring[:, 1], ring[:, 2] = radius * np.cos(angle) * np.cos(around), radius * np.cos(angle) * np.sin(around)
+            points.append(ring)
+        points.append(np.array([[side * (straight + radius), 0.0, 0.0]]))
+    return convex_hull(np.roll(np.concatenate(points), axis, axis=1) + middle, most)
+
+
 def triangle_budget(wanted: int | None, triangles: int) -> int:
     """Give how many triangles all hulls together may have: what is wanted, or 1 % of LOD0's and `LEAST` at least."""
     return max(LEAST, triangles // 100) if wanted is None else wanted
@@ -104,6 +127,8 @@ def decompose(mesh: Mesh, most: int, vertices: int, seed: int, *, folder: Path, 
         return Hulls([convex_hull(mesh.vertices, whole)], str(failure).splitlines()[0])
     if not hulls:
         return Hulls([convex_hull(mesh.vertices, whole)], "the decomposition is empty")
+    if (total := sum(len(hull.faces) for hull in hulls)) > triangles:  # parts that lie apart are never merged
+        return Hulls([convex_hull(mesh.vertices, whole)], f"{len(hulls)} parts need {total} triangles, {triangles} are allowed")
     return Hulls(hulls, "")
 
 

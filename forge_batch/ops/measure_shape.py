@@ -19,6 +19,7 @@ VIEWS = tuple((45.0 * k + 7.0, elevation) for elevation in (-20.0, 10.0, 45.0) f
 """Azimuth and elevation, degrees, of the 24 views that outlines are compared in; turned, so that no box is seen square."""
 
 OUTLINE = 512  # pixels
+FINER = 3  # times: the most that outlines are drawn larger, to tell half a voxel
 FLOATER = 0.001  # share of the area
 SLIVER = 1e-10  # share of the squared diagonal
 
@@ -73,27 +74,38 @@ def measure_soundness(mesh: Mesh) -> Soundness:
 
 
 class Outlines(NamedTuple):
-    """Be the outlines of a reference in `VIEWS`, the box they were framed by, and where each may as well run elsewhere."""
+    """Be the outlines of a reference in `VIEWS`.
+
+    Attributes:
+        masks: Pixels inside, one picture a view.
+        bounds: The box they were framed by.
+        doubtful: Pixels that may as well be on the other side, likewise.
+        size: Edge of the pictures, pixels.
+    """
 
     masks: list[np.ndarray]
     bounds: np.ndarray
     doubtful: list[np.ndarray]
+    size: int
 
 
 def draw_outlines(mesh: Mesh, grain: float = 0.0) -> Outlines:
     """Draw a reference's outlines once, to compare several meshes with.
 
-    A surface made of voxels is known to half a voxel: its outline runs along stairs that are no shape, and that no finished
-    mesh should have. Pixels within half a voxel of it are doubtful. In 512 pixels those are none from 512 voxels on.
+    A surface made of voxels is known to half a voxel: its outline runs along stairs and noise that are no shape, and that no
+    finished mesh should have. Pixels within half a voxel of it are doubtful. To tell this of voxels that are not much larger
+    than pixels, the pictures are up to `FINER` times as large; of still smaller voxels nothing is doubtful.
 
     Args:
         mesh: The reference.
         grain: Edge of its voxels, metres; 0 if it has none.
     """
     bounds = np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)])
-    masks = [silhouette(mesh.vertices, mesh.faces, a, e, OUTLINE, bounds) for a, e in VIEWS]
-    reach = [0.5 * grain * OUTLINE / (2.0 * frame_view(bounds, a, e).half) for a, e in VIEWS]
-    return Outlines(masks, bounds, [_near_outline(mask, most) for mask, most in zip(masks, reach, strict=True)])
+    reach = np.array([0.25 * grain * OUTLINE / frame_view(bounds, a, e).half for a, e in VIEWS])  # half a voxel, in pixels
+    finer = int(np.clip(np.ceil(1.0 / max(float(reach.min()), 1e-9)), 1, FINER)) if grain else 1
+    size = OUTLINE * finer
+    masks = [silhouette(mesh.vertices, mesh.faces, a, e, size, bounds) for a, e in VIEWS]
+    return Outlines(masks, bounds, [_near_outline(mask, finer * most) for mask, most in zip(masks, reach, strict=True)], size)
 
 
 def _near_outline(mask: Bool[np.ndarray, "s s"], reach: float) -> Bool[np.ndarray, "s s"]:
@@ -116,7 +128,7 @@ def worst_outline(mesh: Mesh, reference: Outlines) -> tuple[np.ndarray, np.ndarr
 
 def _pairs(mesh: Mesh, reference: Outlines) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for (azimuth, elevation), mask, doubtful in zip(VIEWS, reference.masks, reference.doubtful, strict=True):
-        drawn = silhouette(mesh.vertices, mesh.faces, azimuth, elevation, OUTLINE, reference.bounds)
+        drawn = silhouette(mesh.vertices, mesh.faces, azimuth, elevation, reference.size, reference.bounds)
         yield np.where(doubtful, mask, drawn), mask
 
 

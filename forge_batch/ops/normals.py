@@ -67,6 +67,19 @@ def source_normals(mesh: Mesh, crease: float) -> tuple[Float32[np.ndarray, "n 3"
     return values, np.arange(len(values), dtype=np.int32).reshape(-1, 3)
 
 
+def hard_vertex_normals(
+    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], degrees: float
+) -> Float32[np.ndarray, "v 3"]:
+    """Give split_vertex_normals, but hard edges where charts meet at more than `degrees`.
+
+    A vertex keeps the normal of its own chart where that leans from the common one by more than half the angle: on a box cut
+    along its edges every face is then shaded flat, and its normal map need not undo a gradient. No vertex is added.
+    """
+    smooth, own = split_vertex_normals(vertices, faces), vertex_normals(vertices, faces)
+    apart = np.einsum("vc,vc->v", smooth, own) < np.cos(np.radians(0.5 * degrees))
+    return np.asarray(np.where(apart[:, None], own, smooth), dtype=np.float32)
+
+
 def weld_index(vertices: Float[np.ndarray, "v 3"]) -> tuple[Float[np.ndarray, "p 3"], Int[np.ndarray, " v"]]:
     """Find the distinct positions (p, 3) and for each vertex which one it stands at; exact equality, -0 equals 0."""
     keys: np.ndarray = np.ascontiguousarray(vertices + vertices.dtype.type(0))

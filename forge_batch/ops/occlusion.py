@@ -42,7 +42,7 @@ def occlusion_map(buffer: GBuffer, sky: Sky, progress: Callable[[float], None] |
     for band in buffer.bands():
         before = done
         heard = None if progress is None else _after(progress, before / texels, len(band.texel) / texels)
-        out[band.texel] = _openness(band, sky, heard)
+        out[band.texel] = openness(band, sky, heard)
         if guide is not None:
             guide[band.texel] = np.concatenate(band.source_at(band.counted[band.starts]), axis=1)
         done += len(band.texel)
@@ -53,8 +53,8 @@ def occlusion_map(buffer: GBuffer, sky: Sky, progress: Callable[[float], None] |
     return out
 
 
-def _openness(band: Band, sky: Sky, progress: Callable[[float], None] | None) -> np.ndarray:
-    """Send the rays of a band's texels."""
+def openness(band: Band, sky: Sky, progress: Callable[[float], None] | None = None) -> Float32[np.ndarray, " x"]:
+    """Send the rays of a band's texels and give the share of each that meets nothing, without any filter."""
     buffer = band.buffer
     diagonal = buffer.mesh.diagonal
     reach = sky.distance * diagonal

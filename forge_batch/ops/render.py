@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.source import linear_to_srgb, srgb_to_linear
+from forge_batch.ops.srgb import linear_to_srgb, srgb_to_linear
 from forge_batch.ops.zbuffer import frame_view, project, see, silhouette
 
 __all__ = ["Maps", "beside", "contact_sheet", "on_paper", "render", "silhouette"]

@@ -1,7 +1,7 @@
 """Hold the high-poly source of every bake, and colour any point of it.
 
-Three ways of being coloured, all behind one `sample`: vertex attributes (always there), a field of voxels that is finer than
-they, and on top of them sharper colour projected from the input images where an image saw the surface.
+Four ways of being coloured, all behind one `sample`: vertex attributes (always there), a field of voxels or textures that are
+finer than they, and on top of them sharper colour projected from the input images where an image saw the surface.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from jaxtyping import Float, Float32, Int, UInt8
 
 from forge_batch.ops.camera import Camera
 from forge_batch.ops.mesh import Mesh, load_arrays, save_arrays
+from forge_batch.ops.srgb import srgb_to_linear
+from forge_batch.ops.surface_texture import SurfaceTexture
 from forge_batch.ops.voxel_field import VoxelField
 
 STRETCHED = 0.18
@@ -68,6 +70,7 @@ class SourceMesh:
         projections: Input images, or none.
         field: What the generator knows of the material between vertices: it stands for base_color, metallic and roughness,
             which are its values at the vertices.
+        texture: Pictures that cover the surface: they stand for base_color, and for metallic and roughness if they say them.
         facts: What its generator measured, JSON values by name; not kept in files.
     """
 
@@ -78,6 +81,7 @@ class SourceMesh:
     seen: Float32[np.ndarray, " v"]
     projections: tuple[Projection, ...] = ()
     field: VoxelField | None = None
+    texture: SurfaceTexture | None = None
     facts: dict[str, Any] = dataclass_field(default_factory=dict)
 
     @property
@@ -104,6 +108,9 @@ class SourceMesh:
         else:
             values = self.field.read(at(self.mesh.vertices))
             color, metallic, roughness = srgb_to_linear(values[:, :3]), values[:, 3], values[:, 4]
+        if self.texture is not None:
+            color, painted = self.texture.read(face, weight)
+            metallic, roughness = (metallic, roughness) if painted is None else painted.T
         seen = at(self.seen)
         if self.projections:
             points, weights = at(self.mesh.vertices), [at(p.weights) for p in self.projections]
@@ -148,22 +155,6 @@ class SourceMesh:
         return replace(self, mesh=mesh, projections=projections, field=field)
 
 
-def srgb_to_linear(values: np.ndarray) -> np.ndarray:
-    """Decode sRGB (uint8, or float in 0..1) to linear float32, IEC 61966-2-1."""
-    if values.dtype == np.uint8:
-        return np.asarray(_SRGB_TABLE[values], np.float32)
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def linear_to_srgb(values: np.ndarray) -> np.ndarray:
-    """Encode linear values in 0..1 to sRGB float32 in 0..1, IEC 61966-2-1."""
-    values = np.clip(values, 0.0, 1.0)
-    return np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055).astype(np.float32)
-
-
-_SRGB_TABLE = srgb_to_linear(np.arange(256) / 255.0)
-
-
 def read_srgb(image: UInt8[np.ndarray, "h w 3"], pixels: Float[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 3"]:
     """Read linear colour bilinearly at pixel positions (centres at +0.5), clamped at the border."""
     h, w = image.shape[:2]
@@ -195,6 +186,10 @@ def save_source(path: Path, source: SourceMesh, meta: Mapping[str, Any] | None =
     if source.field is not None:
         arrays["voxels"], arrays["voxel_values"] = source.field.coordinates, source.field.values
         arrays["voxel_frame"] = source.field.frame
+    if source.texture is not None:
+        arrays["texture_uv"], arrays["texture_color"] = source.texture.corner_uv, source.texture.base_color
+        if source.texture.material is not None:
+            arrays["texture_material"] = source.texture.material
     cameras = [projection.camera.to_json() for projection in source.projections]
     save_arrays(path, arrays, {"cameras": cameras, "meta": dict(meta or {})})
 
@@ -209,7 +204,9 @@ def load_source(path: Path) -> SourceMesh:
     mesh = Mesh(arrays["vertices"], arrays["faces"], normals=arrays.get("normals"))
     color, metallic, roughness, seen = (arrays[name] for name in ("base_color", "metallic", "roughness", "seen"))
     field = VoxelField(arrays["voxels"], arrays["voxel_values"], arrays["voxel_frame"]) if "voxels" in arrays else None
-    return SourceMesh(mesh, color, metallic, roughness, seen, projections, field)
+    pictures = arrays.get("texture_uv"), arrays.get("texture_color"), arrays.get("texture_material")
+    texture = None if pictures[0] is None or pictures[1] is None else SurfaceTexture(pictures[0], pictures[1], pictures[2])
+    return SourceMesh(mesh, color, metallic, roughness, seen, projections, field, texture)
 
 
 def load_source_meta(path: Path) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,7 +12,7 @@ from jaxtyping import Float64
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.source import SourceMesh
-from forge_batch.ops.symmetry import Folded, asymmetry, carry, find_plane, fold, mirror, unfold
+from forge_batch.ops.symmetry import Folded, asymmetry, carry, find_mirror, find_plane, fold, unfold
 
 Mode = Literal["bilateral_x", "bilateral_y", "radial"]
 
@@ -36,15 +37,15 @@ class Symmetry:
 def find_symmetry(mesh: Mesh, mode: Mode, count: int) -> Symmetry:
     """Find where the planes of a symmetry lie best.
 
-    `bilateral_x` mirrors left and right at a plane of constant x and keeps the +x side; `bilateral_y` mirrors top and bottom
-    at a plane of constant y and keeps the upper side. `radial` is the symmetry of a regular polygon round +Y, `count`
-    mirrored wedges: rotation alone would leave wedges whose cut sides do not meet.
+    `bilateral_x` mirrors left and right and keeps the +x side; `bilateral_y` mirrors top and bottom and keeps the upper side;
+    the plane may be tilted where that is how the thing stands, see `find_mirror`. `radial` is the symmetry of a regular polygon
+    round +Y, `count` mirrored wedges: rotation alone would leave wedges whose cut sides do not meet.
     """
     if mode != "radial":
         axis = 0 if mode == "bilateral_x" else 1
-        offset = find_plane(mesh, axis)
-        image = mirror(axis, offset)
-        return Symmetry([(offset * np.eye(3)[axis], np.eye(3)[axis])], [np.eye(4), image], [0], asymmetry(mesh, image))
+        point, normal = find_mirror(mesh, axis)
+        image = _reflect(point, normal)
+        return Symmetry([(point, normal)], [np.eye(4), image], [0], asymmetry(mesh, image))
     centre = np.array([find_plane(mesh, 0), 0.0, find_plane(mesh, 2)])
     half = np.pi / count
     sides = [(centre, _across(0.0)), (centre, -_across(half))]
@@ -60,6 +61,26 @@ def find_symmetry(mesh: Mesh, mode: Mode, count: int) -> Symmetry:
 def make_symmetric(mesh: Mesh, symmetry: Symmetry, part: Folded | None = None) -> Mesh:
     """Rebuild the mesh from its kept part."""
     return unfold(part or fold(mesh, symmetry.planes), symmetry.transforms, symmetry.shared)[0]
+
+
+def to_meta(symmetry: Symmetry) -> dict[str, Any]:
+    """Write a symmetry as a JSON document that `move_meta` and `ops.shared_layout` read."""
+    return {
+        "planes": [[point.tolist(), normal.tolist()] for point, normal in symmetry.planes],
+        "copies": [matrix.tolist() for matrix in symmetry.transforms],
+    }
+
+
+def move_meta(meta: Mapping[str, Any], matrix: Float64[np.ndarray, "4 4"]) -> dict[str, Any]:
+    """Carry a symmetry along with the thing, by a similarity."""
+    turn = matrix[:3, :3] / np.cbrt(np.linalg.det(matrix[:3, :3]))
+    back = np.linalg.inv(matrix)
+    return {
+        "planes": [
+            [(matrix[:3, :3] @ point + matrix[:3, 3]).tolist(), (turn @ normal).tolist()] for point, normal in meta["planes"]
+        ],
+        "copies": [(matrix @ np.array(copy) @ back).tolist() for copy in meta["copies"]],
+    }
 
 
 def make_source_symmetric(source: SourceMesh, symmetry: Symmetry) -> SourceMesh:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
+from scipy.optimize import minimize
 from scipy.spatial import cKDTree
 
 from forge_batch.ops.deviation import distances, sample_surface
@@ -17,6 +18,10 @@ from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.topology import find_edges, link
 
 SAMPLES = 20_000
+TILT = 0.18
+"""Largest slope of a mirror plane against its axis: ten degrees, by which generators turn things."""
+
+_SEARCH = {"maxiter": 150, "xatol": 2e-4, "fatol": 1e-7}
 PROBES = 4_000
 
 
@@ -69,6 +74,42 @@ def find_plane(mesh: Mesh, axis: int) -> float:
         best = min((best, best - step, best + step), key=cost)
     # Samples are noisy: the middle of the box wins unless another place is clearly better.
     return float(middle if cost(middle) <= 1.05 * cost(best) else best)
+
+
+def find_mirror(mesh: Mesh, axis: int) -> tuple[Float64[np.ndarray, " 3"], Float64[np.ndarray, " 3"]]:
+    """Find the best mirror plane that is within some ten degrees of being across an axis: a point on it and its unit normal.
+
+    The straight plane of `find_plane` stands unless a tilted one is clearly better: samples are noisy, and a thing that is
+    nearly symmetric is meant to stand straight.
+    """
+    straight = find_plane(mesh, axis)
+    points = sample_surface(mesh, SAMPLES)
+    tree, probes = cKDTree(points), points[::17]
+    middle = 0.5 * (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)).astype(np.float64)
+    middle[axis] = straight
+    scale = mesh.diagonal
+
+    def plane(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        normal = np.roll(np.array([1.0, x[1], x[2]]), axis)
+        normal /= np.linalg.norm(normal)
+        return middle + x[0] * scale * normal, normal
+
+    def cost(x: np.ndarray) -> float:
+        point, normal = plane(x)
+        image = probes - 2.0 * ((probes - point) @ normal)[:, None] * normal
+        return float(tree.query(image)[0].mean()) + scale * max(0.0, float(np.abs(x[1:]).max()) - TILT)
+
+    starts = [np.zeros(3), *(np.array([0.0, s * t, s * (1 - t)]) for s in (-0.1, 0.1) for t in (0, 1))]
+    found = [
+        minimize(cost, start, method="Nelder-Mead", options=_SEARCH | {"initial_simplex": _simplex(start)}) for start in starts
+    ]
+    best = min(found, key=lambda one: round(float(one.fun), 12)).x
+    tilted = float(np.hypot(best[1], best[2])) > 0.002 and cost(best) < 0.8 * cost(np.zeros(3))
+    return plane(best if tilted else np.zeros(3))
+
+
+def _simplex(start: np.ndarray) -> np.ndarray:
+    return np.asarray(start + np.vstack([np.zeros(3), np.diag([0.02, 0.04, 0.04])]))
 
 
 def fold(mesh: Mesh, planes: list[tuple[np.ndarray, np.ndarray]]) -> Folded:

@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.padding import nearest_known, spread
 from forge_batch.ops.raster import rasterize
-from forge_batch.ops.source import linear_to_srgb, srgb_to_linear
 from forge_batch.ops.source_search import interpolate
+from forge_batch.ops.srgb import linear_to_srgb, srgb_to_linear
 
 _CELLS = 192
 """Cells along the diagonal in which seen colour is averaged: fewer lose the border's colours, more give streaks."""

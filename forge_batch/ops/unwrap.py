@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,12 +12,20 @@ from jaxtyping import Float64
 from forge_batch.errors import StageError
 from forge_batch.ops.atlas import signed_areas
 from forge_batch.ops.box_charts import box_charts
-from forge_batch.ops.child_process import ChildFailedError, call
+from forge_batch.ops.child_process import Arrays, ChildFailedError, call
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.plane_charts import plane_charts
 from forge_batch.ops.topology import face_areas
 
 CHARTING_SHARE = 0.75
 """Part of the time that xatlas may take to chart; packing the fallback's charts gets the rest."""
+
+
+Facts = dict[str, Any]
+Way = Callable[[Mesh], tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+WAYS: tuple[Way | None, ...] = (None, plane_charts, box_charts)
+"""How a mesh is charted, first to last; None leaves it to xatlas."""
 
 
 class Unwrapped(NamedTuple):
@@ -50,7 +59,8 @@ class Distortion(NamedTuple):
 def unwrap(mesh: Mesh, size: int, padding: int, density: float | None, *, folder: Path, timeout: float) -> Unwrapped:
     """Cut, flatten and pack, with `padding` texels between charts and around the page.
 
-    xatlas in a child process; where it hangs or crashes, charts projected on the sides of a box, packed likewise.
+    xatlas in a child process; where it hangs or crashes, charts projected on planes of their own, and where these cannot be
+    packed in time, on the sides of a box; all packed likewise.
 
     Args:
         mesh: Welded, metres.
@@ -58,30 +68,40 @@ def unwrap(mesh: Mesh, size: int, padding: int, density: float | None, *, folder
         padding: Texels.
         density: Texels per metre, or None for the largest that fits.
         folder: Where the child leaves its files for a moment.
-        timeout: Seconds for both ways together; packing the fallback's charts gets 30 in any case.
+        timeout: CPU seconds for charting; packing the charts of a fallback gets 30 in any case.
 
     Raises:
         StageError: The density asked for does not fit, or no way worked.
     """
     options = {"size": size, "padding": padding, "density": density}
-    arrays = {"vertices": mesh.vertices, "faces": mesh.faces}
-    base, fallback = np.arange(len(mesh.vertices)), ""
-    target = "forge_batch.ops.atlas:build_atlas"
-    try:
-        made, facts = call(target, arrays, options, folder=folder, timeout=CHARTING_SHARE * timeout)
-    except ChildFailedError as failure:
-        fallback = str(failure)
-        base, faces, uv = box_charts(mesh)
-        arrays = {"vertices": mesh.vertices[base], "faces": faces, "uv": uv}
-        try:
-            made, facts = call(target, arrays, options, folder=folder, timeout=max(30.0, timeout / 4))
-        except ChildFailedError as again:
-            raise StageError(f"no UV layout: {fallback}; box projection: {again}", "lower decimate.triangles") from again
+    base, made, facts, fallback = _lay_out(mesh, options, folder, timeout)
     if facts["density"] == 0.0:
         raise _does_not_fit(size, padding, density, facts["fits"])
     vertices = mesh.vertices[base[made["origin"]]]
     uv = np.clip(made["uv"] / np.float32(size), 0.0, 1.0).astype(np.float32)
     return Unwrapped(Mesh(vertices, made["faces"], uv=uv), facts["density"], facts["charts"], facts["recharted"], fallback)
+
+
+def _lay_out(mesh: Mesh, options: dict[str, Any], folder: Path, timeout: float) -> tuple[np.ndarray, Arrays, Facts, str]:
+    """Try each way of charting until one can be packed.
+
+    Returns:
+        The vertices that what was made starts from, what was made and said of it, and why it was not made by xatlas.
+    """
+    reasons: list[str] = []
+    for way in WAYS:
+        base, limit = np.arange(len(mesh.vertices)), CHARTING_SHARE * timeout
+        arrays: Arrays = {"vertices": mesh.vertices, "faces": mesh.faces}
+        if way is not None:
+            base, faces, uv = way(mesh)
+            arrays, limit = {"vertices": mesh.vertices[base], "faces": faces, "uv": uv}, max(30.0, timeout / 4)
+        try:
+            made, facts = call("forge_batch.ops.atlas:build_atlas", arrays, options, folder=folder, timeout=limit)
+        except ChildFailedError as failure:
+            reasons.append(str(failure) if way is None else f"{way.__name__}: {failure}")
+        else:
+            return base, made, facts, "; ".join(reasons)
+    raise StageError(f"no UV layout: {'; '.join(reasons)}", "lower decimate.triangles")
 
 
 def measure_uv(mesh: Mesh) -> Distortion:

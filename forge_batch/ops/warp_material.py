@@ -164,8 +164,66 @@ def make_room(
 
 
 @wp.func
+def _wrapped(place: wp.int32, size: wp.int32):
+    return ((place % size) + size) % size
+
+
+@wp.func
+def _pair(image: wp.array(dtype=wp.uint8, ndim=3), y: wp.int32, x: wp.int32):
+    return wp.vec2(wp.float32(image[y, x, 0]), wp.float32(image[y, x, 1])) / 255.0
+
+
+@wp.func
 def _pixel(image: wp.array(dtype=wp.uint8, ndim=3), table: wp.array(dtype=wp.float32), y: wp.int32, x: wp.int32):
     return wp.vec3(table[wp.int32(image[y, x, 0])], table[wp.int32(image[y, x, 1])], table[wp.int32(image[y, x, 2])])
+
+
+# Read textures that repeat, bilinearly, colours in linear light; as ops.surface_texture.
+@wp.kernel(enable_backward=False)
+def read_texture(
+    source_face: wp.array(dtype=wp.int32),
+    source_weights: wp.array(dtype=wp.vec3),
+    corner_uv: wp.array(dtype=wp.vec2, ndim=2),
+    image: wp.array(dtype=wp.uint8, ndim=3),
+    picture: wp.array(dtype=wp.uint8, ndim=3),
+    table: wp.array(dtype=wp.float32),
+    color: wp.array(dtype=wp.vec3),
+    material: wp.array(dtype=wp.vec3),
+):
+    i = wp.tid()
+    f = source_face[i]
+    if f < 0:
+        return
+    weight = source_weights[i]
+    uv = weight[0] * corner_uv[f, 0] + weight[1] * corner_uv[f, 1] + weight[2] * corner_uv[f, 2]
+    h = image.shape[0]
+    w = image.shape[1]
+    px = uv[0] * wp.float32(w) - 0.5
+    py = uv[1] * wp.float32(h) - 0.5
+    fx = px - wp.floor(px)
+    fy = py - wp.floor(py)
+    x0 = _wrapped(wp.int32(wp.floor(px)), w)
+    y0 = _wrapped(wp.int32(wp.floor(py)), h)
+    x1 = (x0 + 1) % w
+    y1 = (y0 + 1) % h
+    top = _pixel(image, table, y0, x0) * (1.0 - fx) + _pixel(image, table, y0, x1) * fx
+    bottom = _pixel(image, table, y1, x0) * (1.0 - fx) + _pixel(image, table, y1, x1) * fx
+    color[i] = top * (1.0 - fy) + bottom * fy
+    h = picture.shape[0]
+    w = picture.shape[1]
+    if w > 0:
+        px = uv[0] * wp.float32(w) - 0.5
+        py = uv[1] * wp.float32(h) - 0.5
+        fx = px - wp.floor(px)
+        fy = py - wp.floor(py)
+        x0 = _wrapped(wp.int32(wp.floor(px)), w)
+        y0 = _wrapped(wp.int32(wp.floor(py)), h)
+        x1 = (x0 + 1) % w
+        y1 = (y0 + 1) % h
+        upper = _pair(picture, y0, x0) * (1.0 - fx) + _pair(picture, y0, x1) * fx
+        lower = _pair(picture, y1, x0) * (1.0 - fx) + _pair(picture, y1, x1) * fx
+        both = upper * (1.0 - fy) + lower * fy
+        material[i] = wp.vec3(both[0], both[1], material[i][2])
 
 
 # Add an input image's colour, by weight, read bilinearly in linear light.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from forge_batch.ops.dither import dithered_normals
 from forge_batch.ops.glb import BASE_COLOR, NORMAL, ORM
 from forge_batch.ops.image_file import encode_png
 from forge_batch.ops.mesh import Mesh
@@ -76,7 +77,7 @@ class Asset:
     def shown_normal(self) -> np.ndarray:
         """The OpenGL normal map with as many bits as files shall have; only where there is one."""
         assert self.normal is not None
-        return self.normal if self.normal_bits == 16 else eight_bit(self.normal)
+        return self.normal if self.normal_bits == 16 else dithered_normals(self.normal)
 
 
 def turned(mesh: Mesh, axes: np.ndarray, scale: float) -> Mesh:
@@ -100,7 +101,7 @@ def in_folder(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def glb_textures(asset: Asset) -> dict[str, bytes]:
     """Give the PNGs that a GLB holds, by kind: OpenGL normals of 8 bits."""
-    normal = None if asset.normal is None else eight_bit(asset.normal)
+    normal = None if asset.normal is None else dithered_normals(asset.normal)
     maps = {BASE_COLOR: asset.base_color, NORMAL: normal, ORM: asset.orm}
     return {kind: encode_png(image) for kind, image in maps.items() if image is not None}
 
@@ -113,11 +114,6 @@ def switch_distances(asset: Asset) -> list[float]:
     """
     radius = sphere_diameter(asset.lods[0]) / 2
     return [16 / 9 * radius / size for size in asset.screen_sizes[1 : len(asset.lods)]]
-
-
-def eight_bit(image: np.ndarray) -> np.ndarray:
-    """Round 16 bits a channel to 8."""
-    return ((image.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 
 
 def directx(normal: np.ndarray) -> np.ndarray:

@@ -6,10 +6,11 @@ the file is below 2 MiB.
 
 from __future__ import annotations
 
+from forge_batch.ops.dither import rounded_normals
 from forge_batch.ops.draco import compress
 from forge_batch.ops.glb import encode_web_glb
 from forge_batch.ops.image_file import encode_webp, shrunk
-from forge_batch.packages.asset import Asset, eight_bit, in_folder
+from forge_batch.packages.asset import Asset, in_folder
 from forge_batch.packages.skinned import level_rigs
 
 LIMIT = 2 << 20
@@ -20,7 +21,7 @@ STEPS = ((2048, 90), (2048, 80), (1024, 90), (1024, 80), (512, 80), (256, 70))
 def web_files(asset: Asset) -> dict[str, bytes]:
     """Give the file that a page loads, by name: the best of STEPS below LIMIT, else the last."""
     names = asset.names
-    normal = None if asset.normal is None else eight_bit(asset.normal)
+    normal = None if asset.normal is None else rounded_normals(asset.normal)
     images = {"base_color": asset.base_color, "normal": normal, "orm": asset.orm}
     maps = {kind: image for kind, image in images.items() if image is not None}
     rig = next(iter(level_rigs(asset)), None)

@@ -17,8 +17,10 @@ from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 class Params(Switchable):
     """Say how the hulls are made."""
 
-    method: Literal["convex_decomposition", "convex", "box"] = Field(
-        default="convex_decomposition", description="Several hulls, one hull, or the bounding box."
+    method: Literal["convex_decomposition", "convex", "box", "capsule", "none"] = Field(
+        default="convex_decomposition",
+        description="Several hulls, one hull, the bounding box, an upright or lying capsule, or none. The presets choose by "
+        "kind: several for props, one for characters and environment.",
     )
     max_hulls: int = Field(default=16, ge=1, le=64, description="Most hulls.")
     max_vertices: int = Field(default=32, ge=8, le=255, description="Most vertices of a hull.")
@@ -30,18 +32,23 @@ class Params(Switchable):
         examples=[300],
     )
     timeout_seconds: float = Field(
-        default=300.0, gt=0, le=3600, description="Seconds after which decomposition is given up for one convex hull."
+        default=300.0, gt=0, le=3600, description="CPU seconds after which decomposition is given up for one convex hull."
     )
+
+    @property
+    def on(self) -> bool:
+        return self.enabled and self.method != "none"
 
 
 def run(context: StageContext[Params]) -> Metrics:
     """Build the hulls: convex, closed, wound outwards.
 
     Raises:
-        StageError: The mesh encloses nothing.
+        StageError: The mesh is closed and encloses nothing.
     """
-    from forge_batch.ops.hulls import Hulls, box_hull, convex_hull, decompose, triangle_budget, volume_ratio
+    from forge_batch.ops.hulls import Hulls, box_hull, capsule_hull, convex_hull, decompose, triangle_budget, volume_ratio
     from forge_batch.ops.mesh import load_mesh, save_meshes
+    from forge_batch.ops.topology import measure_topology
     from forge_batch.ops.weld import welded
 
     params = context.params
@@ -49,6 +56,8 @@ def run(context: StageContext[Params]) -> Metrics:
     budget = triangle_budget(params.max_triangles, len(mesh.faces))
     if params.method == "box":
         made = Hulls([box_hull(mesh)], "")
+    elif params.method == "capsule":
+        made = Hulls([capsule_hull(mesh, min(params.max_vertices, budget // 2 + 2))], "")
     elif params.method == "convex":
         made = Hulls([convex_hull(mesh.vertices, min(params.max_vertices, budget // 2 + 2))], "")
     else:
@@ -61,14 +70,14 @@ def run(context: StageContext[Params]) -> Metrics:
             timeout=params.timeout_seconds,
             triangles=budget,
         )
-    ratio = volume_ratio(made.hulls, mesh)
+    closed = measure_topology(mesh.faces).boundary_edges == 0
     save_meshes(context.out(HULLS), {f"hull{index:02}": hull for index, hull in enumerate(made.hulls)})
     return {
         "hulls": len(made.hulls),
         "max_vertices": max(len(hull.vertices) for hull in made.hulls),
         "triangles": sum(len(hull.faces) for hull in made.hulls),
         "triangle_budget": budget,
-        "volume_ratio": round(ratio, 4),
+        "volume_ratio": round(volume_ratio(made.hulls, mesh), 4) if closed else None,  # a sheet has no volume
         "fallback": made.fallback,
     }
 
@@ -76,7 +85,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="build_collision",
     group="export",
-    version=2,
+    version=3,
     device="cpu",
     inputs=(MESH,),
     outputs=(HULLS,),

@@ -11,6 +11,10 @@ from pydantic import Field
 from forge_batch.artifacts import MESH
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 
+STAIR_ROUNDS = 20
+"""Rounds that stairs get. A ball of 50 voxels has faces 21 degrees from the true sphere's, 15 after 2 rounds, 7 after 10 and 5
+after 20; its vertices come to lie nearer to the sphere each time (0.20, 0.16, 0.10, 0.09 voxels)."""
+
 
 class Params(Switchable):
     """Say what counts as debris."""
@@ -22,8 +26,8 @@ class Params(Switchable):
         default=2,
         ge=0,
         le=100,
-        description="Rounds of smoothing without shrinking (Taubin), after which outlines are as wide as before; 0 keeps every "
-        "stair.",
+        description="Rounds of smoothing without shrinking (Taubin), after which outlines are as wide as before; a surface "
+        "with the stairs of voxels gets 20 at least; 0 keeps every stair.",
     )
     inner_shells: bool = Field(default=True, description="Whether pieces that lie wholly inside others are removed.")
 
@@ -36,7 +40,7 @@ def run(context: StageContext[Params]) -> Metrics:
     from forge_batch.ops.degenerate import collapse_slivers, count_slivers
     from forge_batch.ops.mesh import Mesh, load_mesh, save_mesh
     from forge_batch.ops.outline_width import keep_outlines
-    from forge_batch.ops.smooth import smooth
+    from forge_batch.ops.smooth import has_stairs, smooth
     from forge_batch.ops.solid import SLIVER
     from forge_batch.ops.topology import compact
 
@@ -50,9 +54,10 @@ def run(context: StageContext[Params]) -> Metrics:
     inner = find_inner_shells(mesh, labels) if params.inner_shells else np.zeros(int(labels.max()) + 1, bool)
     mesh = compact(Mesh(mesh.vertices, mesh.faces[~inner[labels]]))
     context.progress(0.6, "smoothing")
-    shift = 0.0
-    if params.smooth_iterations:
-        mesh, shift = keep_outlines(smooth(mesh, params.smooth_iterations), mesh)
+    shift, rounds = 0.0, params.smooth_iterations
+    if rounds:
+        rounds = max(rounds, STAIR_ROUNDS) if has_stairs(mesh) else rounds
+        mesh, shift = keep_outlines(smooth(mesh, rounds), mesh)
     # What was just large enough may have shrunk below the limit.
     mesh = drop_floaters(mesh, params.floater_area)
     least = SLIVER * mesh.diagonal**2
@@ -65,6 +70,7 @@ def run(context: StageContext[Params]) -> Metrics:
         "floaters_removed": int(floaters.sum()),
         "inner_shells_removed": int(inner.sum()),
         "components": int(face_components(mesh.faces).max()) + 1,
+        "smoothing_rounds": rounds,
         "outline_shift_permille": round(1000 * shift / mesh.diagonal, 4),
         "slivers_removed": slivers - count_slivers(mesh, least),
     }
@@ -73,7 +79,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="clean",
     group="post_processing",
-    version=2,
+    version=3,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),

@@ -38,18 +38,20 @@ def run(context: StageContext[Params]) -> Metrics:
     """
     import numpy as np
 
-    from forge_batch.ops.mesh import Mesh, load_mesh, save_mesh
+    from forge_batch.ops.mesh import Mesh, load_meshes, save_mesh
     from forge_batch.ops.pose import similarity
     from forge_batch.ops.source import load_source, load_source_meta, save_source
+    from forge_batch.ops.symmetric_copy import move_meta
 
     params = context.params
-    mesh = load_mesh(context.path(MESH))
+    meshes, meta = load_meshes(context.path(MESH))
+    mesh = meshes["mesh"]
     if not np.ptp(mesh.vertices[:, 1]) > 1e-6 * mesh.diagonal:
         raise StageError("the mesh has no height", "height_cm scales the vertical axis: turn the thing upright in its images")
     matrix = similarity(mesh.vertices, params.height_cm / 100.0, params.pivot, params.yaw_degrees)
     points = mesh.vertices.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
     placed = Mesh(points.astype(np.float32), mesh.faces)
-    save_mesh(context.out(MESH), placed)
+    save_mesh(context.out(MESH), placed, {"symmetry": move_meta(meta["symmetry"], matrix)} if "symmetry" in meta else None)
     context.progress(0.3, "source")
     path = context.path(SOURCE_MESH)
     save_source(context.out(SOURCE_MESH), load_source(path).moved(matrix), load_source_meta(path))

@@ -29,6 +29,11 @@ class Params(StageParams):
         le=0.5,
         description="Largest distance (95 of 100 points) to the mirror image, fraction of the diagonal.",
     )
+    uv: Literal["own", "shared"] = Field(
+        default="own",
+        description="own: every part has texels of its own; shared: all copies use the texels of one part, mirrored, at a "
+        "higher density. Nothing painted can then be on one side alone.",
+    )
     count: int = Field(default=4, ge=2, le=64, description="Wedges of radial symmetry.")
 
     @property
@@ -45,7 +50,7 @@ def run(context: StageContext[Params]) -> Metrics:
     from forge_batch.ops.mesh import load_mesh, save_mesh
     from forge_batch.ops.simplify import simplify
     from forge_batch.ops.source import load_source, load_source_meta, save_source
-    from forge_batch.ops.symmetric_copy import find_symmetry, make_source_symmetric, make_symmetric
+    from forge_batch.ops.symmetric_copy import find_symmetry, make_source_symmetric, make_symmetric, to_meta
     from forge_batch.ops.topology import measure_topology
 
     params = context.params
@@ -70,13 +75,15 @@ def run(context: StageContext[Params]) -> Metrics:
     found = measure_topology(result.faces)
     if len(result.faces) > limit or any(found if solid else found[1:]):
         raise StageError(f"the halves do not join cleanly within {limit} triangles: {len(result.faces)} triangles, {found}")
-    save_mesh(context.out(MESH), result)
+    save_mesh(context.out(MESH), result, {"symmetry": to_meta(symmetry)} if params.uv == "shared" else None)
     context.progress(0.5, "source")
     path = context.path(SOURCE_MESH)
     source = make_source_symmetric(load_source(path), symmetry)
     save_source(context.out(SOURCE_MESH), source, load_source_meta(path))
+    point, normal = symmetry.planes[0]
     return {
         "asymmetry": round(symmetry.asymmetry, 5),
+        "plane": [round(float(value), 6) for value in (*point, *normal)],
         "triangles_before": limit,
         "triangles": len(result.faces),
         "projections": len(source.projections),
@@ -86,7 +93,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="symmetrize",
     group="post_processing",
-    version=1,
+    version=2,
     device="cpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(MESH, SOURCE_MESH),

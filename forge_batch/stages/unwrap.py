@@ -26,8 +26,18 @@ class Params(StageParams):
         examples=[512],
     )
     padding: int = Field(default=8, ge=0, le=64, description="Pixels between charts.")
+    hard_edges: float | None = Field(
+        default=None,
+        ge=20,
+        le=180,
+        description="Degrees from which an edge between two charts is shaded hard; left out, everything is shaded smooth.",
+        examples=[60],
+    )
     timeout_seconds: float = Field(
-        default=120.0, gt=0, le=3600, description="Seconds after which charting is given up for projection on a box."
+        default=120.0,
+        gt=0,
+        le=3600,
+        description="CPU seconds after which charting is given up for projection on planes, then on a box.",
     )
 
 
@@ -39,15 +49,17 @@ def run(context: StageContext[Params]) -> Metrics:
     """
     from dataclasses import replace
 
-    from forge_batch.ops.mesh import load_mesh, save_mesh
-    from forge_batch.ops.normals import split_vertex_normals
+    from forge_batch.ops.mesh import load_meshes, save_mesh
+    from forge_batch.ops.normals import hard_vertex_normals, split_vertex_normals
+    from forge_batch.ops.shared_layout import kept_part, lay_out_copies
     from forge_batch.ops.tangents import split_by_tangent
     from forge_batch.ops.unwrap import measure_uv, unwrap
 
     params = context.params
-    mesh = load_mesh(context.path(MESH))
+    meshes, about = load_meshes(context.path(MESH))
+    mesh, symmetry = meshes["mesh"], about.get("symmetry")
     result = unwrap(
-        mesh,
+        kept_part(mesh, symmetry) if symmetry else mesh,
         params.texture_size,
         params.padding,
         params.texel_density,
@@ -55,7 +67,11 @@ def run(context: StageContext[Params]) -> Metrics:
         timeout=params.timeout_seconds,
     )
     context.progress(0.8, "tangents")
-    split = replace(result.mesh, normals=split_vertex_normals(result.mesh.vertices, result.mesh.faces))
+    whole = lay_out_copies(mesh, result.mesh, symmetry) if symmetry else result.mesh
+    normals = split_vertex_normals(whole.vertices, whole.faces)
+    if params.hard_edges is not None:
+        normals = hard_vertex_normals(whole.vertices, whole.faces, params.hard_edges)
+    split = replace(whole, normals=normals)
     split = split_by_tangent(split)
     measured = measure_uv(split)
     meta = {
@@ -68,7 +84,8 @@ def run(context: StageContext[Params]) -> Metrics:
     return {
         "charts": result.charts,
         "texel_density": round(result.density, 3),
-        "utilisation": round(measured.utilisation, 4),
+        "utilisation": round(measured.utilisation / (len(symmetry["copies"]) if symmetry else 1), 4),
+        "shared_by": len(symmetry["copies"]) if symmetry else 1,
         "stretch_mean": round(measured.stretch_mean, 4),
         "stretch_p95": round(measured.stretch_p95, 4),
         "mirrored_faces": measured.mirrored_faces,
@@ -82,7 +99,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="unwrap",
     group="post_processing",
-    version=2,
+    version=3,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -22,6 +23,8 @@ def asset_head_html(one: Detail, row: Row, now: datetime, repo: str) -> str:
     facts = row.facts
     finish = "" if row.state in {"done", "failed", "held"} else f" · done {when(row.finish, now)}"
     packages = _downloads(one.asset, one.packages)
+    if packages and row.state != "done":
+        packages = f'<p class="fb-dim">What the last build that went well left:</p>{packages}'
     if one.rejected:
         packages += (
             '<div class="fb-warning" role="note"><p><b><span aria-hidden="true">✕</span> Not fit to ship.</b> A quality gate '
@@ -64,25 +67,34 @@ def _downloads(asset: str, packages: Sequence[tuple[str, str]], word: str = "Dow
 
 
 def faults_html(one: Detail) -> str:
-    """Write what failed, each with its figures, its picture and what to change; nothing where nothing failed."""
-    cards = []
-    for gate in one.gates:
-        if gate.result != "fail" and not gate.picture:
-            continue
-        picture = f"files/{quote(one.asset)}/{quote(gate.picture)}"
-        image = (
-            f'<a href="{picture}" data-key="f-{escape(gate.picture)}"><img src="{picture}" loading="lazy" '
-            f'alt="where {escape(gate.name)} goes wrong"></a>'
-            if gate.picture
-            else ""
+    """Write what failed, each with its figures, its picture and what to change; warnings that have a picture stand folded."""
+    failed = [_fault(one.asset, gate) for gate in one.gates if gate.result == "fail"]
+    warned = [_fault(one.asset, gate) for gate in one.gates if gate.result != "fail" and gate.picture]
+    parts = []
+    if failed:
+        parts.append(f'<h3>What failed</h3><ul class="fb-faults">{"".join(failed)}</ul>')
+    if warned:
+        words = "1 warning, with its picture" if len(warned) == 1 else f"{len(warned)} warnings, with their pictures"
+        parts.append(
+            f'<details><summary data-key="warned">{words}</summary><ul class="fb-faults">{"".join(warned)}</ul></details>'
         )
-        advice = f"<p><b>What to change:</b> {escape(gate.advice)}.</p>" if gate.advice else ""
-        cards.append(
-            f'<li class="fb-fault"><div><h4>{_result(gate.result)} {escape(gate.name)}</h4>'
-            f"<p><b>{escape(gate.value)}</b> measured; the limit is {escape(gate.limit)}.</p>"
-            f'<p class="fb-dim">{escape(gate.note)}</p>{advice}</div>{image}</li>'
-        )
-    return f'<h3>What failed</h3><ul class="fb-faults">{"".join(cards)}</ul>' if cards else ""
+    return "".join(parts)
+
+
+def _fault(asset: str, gate: GateRow) -> str:
+    picture = f"files/{quote(asset)}/{quote(gate.picture)}"
+    image = (
+        f'<a href="{picture}" data-key="f-{escape(gate.picture)}"><img src="{picture}" loading="lazy" '
+        f'alt="where {escape(gate.name)} goes wrong"></a>'
+        if gate.picture
+        else ""
+    )
+    advice = f"<p><b>What to change:</b> {escape(gate.advice)}.</p>" if gate.advice else ""
+    return (
+        f'<li class="fb-fault"><div><h4>{_result(gate.result)} {escape(gate.name)}</h4>'
+        f"<p><b>{escape(gate.value)}</b> measured; the limit is {escape(gate.limit)}.</p>"
+        f'<p class="fb-dim">{escape(gate.note)}</p>{advice}</div>{image}</li>'
+    )
 
 
 def _result(result: str) -> str:
@@ -198,7 +210,7 @@ def build_html(asset: str, build: Mapping[str, Any] | None) -> str:
     at = build_time(str(build["name"]))
     picture = _figure(f"files/{quote(asset)}/build-{quote(str(build['name']))}.webp", f"{asset}, {at}", wide=True)
     gpu = f", {seconds(float(build['gpu_seconds']))} of it GPU" if build["gpu_seconds"] else ""
-    gates = [gate for gate in rows_of(gates_in(build)) if gate.result != "pass"]
+    gates = [replace(gate, note="") for gate in rows_of(gates_in(build)) if gate.result != "pass"]
     return (
         f"{picture if build['picture'] else ''}<p><b>{escape(at)}</b> · version "
         f"<code>{escape(str(build['commit'])[:12])}</code> · {seconds(float(build['seconds']))}{gpu}</p>"

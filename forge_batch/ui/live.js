@@ -32,9 +32,19 @@ const look = async () => {
     trigger('submit', { asset });
   }
 };
+
+// Gradio forgets a model that arrives while its viewer is still being fetched (Model3D in 6.31): it is asked for again.
+let bare = 0;
+const remind = () => {
+  const model = document.querySelector('#model [data-testid="model3d"]');
+  bare = model?.offsetParent && !model.querySelector('canvas') ? bare + 1 : 0;
+  if (bare > 1) trigger('submit', { asset: shownAsset() });
+};
+
 const quietly = () => look().catch(() => undefined); // a server that is away is asked again
 for (const soon of [50, 300, 1000]) window.setTimeout(quietly, soon); // until every part is in its place
 window.setInterval(quietly, EVERY);
+window.setInterval(remind, EVERY);
 document.addEventListener('visibilitychange', quietly);
 
 // A model's canvas asks to come first for the keyboard, before everything else on the page; it takes its turn like the others.

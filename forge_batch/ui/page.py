@@ -70,7 +70,7 @@ def build_page(site: Site, views: Views, settings: Settings) -> gr.Blocks:
         for one in (queue, history):
             one.click(events.click, token, [tabs, *texts], **QUIET).then(**load)
         page.load(events.arrive, None, [token, machine, tabs, *texts], **QUIET).then(**load)
-        top.submit(**load)
+        top.submit(lambda: None, None, pictures[-2], **QUIET).then(**load)  # what is given anew must differ to be seen
         if settings.access.secret and settings.access.space:
             register = getattr(gr, "api")  # noqa: B009 - Gradio does not say that it exports it
             register(endpoint(settings.access.secret), api_name=API_NAME, api_visibility="undocumented")

@@ -92,7 +92,10 @@ def tables_html(past: Sequence[Mapping[str, Any]], queue: Queue) -> str:
 
 
 def _packed(tasks: Iterable[tuple[str, str]]) -> str:
-    return ", ".join(dict.fromkeys(f"{asset} ({stage.replace('_', ' ')})" for asset, stage in tasks))
+    stages: dict[str, list[str]] = {}
+    for asset, stage in tasks:
+        stages.setdefault(asset, []).append(stage.replace("_", " "))
+    return "; ".join(f"{asset}: {', '.join(dict.fromkeys(names))}" for asset, names in stages.items())
 
 
 def checks_html(checks: Sequence[Check]) -> str:

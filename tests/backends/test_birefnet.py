@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,11 @@ from forge_batch.backends import birefnet
 from forge_batch.backends.birefnet import Session
 from forge_batch.backends.matting import Matter
 from forge_batch.backends.vendored.machine import Machine
-from forge_batch.backends.vendored.pins import VENDOR
+from forge_batch.backends.vendored.origins import Folder
+from forge_batch.backends.vendored.pins import VENDOR, package
+from forge_batch.backends.vendored.store import fetch
 from forge_batch.errors import BackendUnavailable
+from tests.backends.vendored.test_store import safetensors
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -58,3 +64,46 @@ def test_masks_keep_the_size_of_their_picture() -> None:
         (mask,) = Session(Reds()).predict(Image.new("RGB", size, (255, 0, 0)))
         assert mask.size == size
         assert np.asarray(mask).min() > 250
+
+
+CODE = """
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+class Config(PretrainedConfig):
+    model_type = "tiny_birefnet"
+class Net(PreTrainedModel):
+    config_class = Config
+    def __init__(self, config):
+        super().__init__(config)
+        self.bias, self.gain = (torch.nn.Parameter(torch.zeros(1)) for _ in "ab")
+        self.post_init()
+    def forward(self, x):
+        return [x[:, :1] * self.gain + self.bias]
+"""
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["whole", "partial"])
+def test_its_own_class_is_loaded_and_a_partial_checkpoint_refused(
+    lost: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The class beside the weights is built from disk alone; a tensor that is not in the file is named, not made up."""
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    mirror, root = tmp_path / "mirror/ZhengPeng7/BiRefNet", tmp_path / "vendor"
+    mirror.mkdir(parents=True)
+    root.mkdir()
+    (root / "vendor.toml").write_text((VENDOR / "vendor.toml").read_text())
+    (mirror / "birefnet.py").write_text(CODE)
+    (mirror / "BiRefNet_config.py").write_text("")
+    auto = {"AutoConfig": "birefnet.Config", "AutoModelForImageSegmentation": "birefnet.Net"}
+    (mirror / "config.json").write_text(json.dumps({"model_type": "tiny_birefnet", "auto_map": auto}))
+    safetensors(mirror / "model.safetensors", {"bias": (1,)} if lost else {"bias": (1,), "gain": (1,)})
+    one = package("birefnet", root)
+    fetch(replace(one, disk_gb=0), Folder(tmp_path / "mirror"), lambda _: None, root)
+    machine = Machine(has_module=lambda _: True)
+    if not lost:
+        assert Session.load(root, machine).predict(Image.new("RGB", (40, 30)))[0].size == (40, 30)
+        return
+    with pytest.raises(BackendUnavailable, match=r"does not fit its model: 1 tensors are missing or of another shape \(gain\)"):
+        Session.load(root, machine)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import copy
+import json
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -9,13 +11,19 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from forge_batch.backends import inpainter
 from forge_batch.backends.inpainter import Inpainter
-from forge_batch.backends.vendored.pins import VENDOR
+from forge_batch.backends.vendored.machine import Gpu, Machine
+from forge_batch.backends.vendored.origins import Folder
+from forge_batch.backends.vendored.pins import VENDOR, package
+from forge_batch.backends.vendored.store import fetch
 from forge_batch.errors import BackendUnavailable, StageError
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
+
+H200 = Machine((Gpu("NVIDIA H200", 150.0, 149.0, 90, "580.1"),), lambda _: True)
 
 
 @dataclass
@@ -160,3 +168,63 @@ def test_the_real_pipeline_is_composited_through_the_mask_and_repeats(tiny: Inpa
     np.testing.assert_array_equal(first, again)
     assert (first[mask] != other[mask]).any()
     assert (first[mask] != image[mask]).mean() > 0.5
+    assert (
+        tiny.paint(image, mask, "a wooden crate", 1, 1)[mask] != image[mask]
+    ).any()  # the fewest steps that a manifest may ask
+
+
+@pytest.fixture(scope="module")
+def fetched(tiny: Inpainter, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save the tiny pipeline as the hub has the real one, and fetch it into a vendor folder."""
+    root, mirror = tmp_path_factory.mktemp("vendor"), tmp_path_factory.mktemp("mirror")
+    (root / "vendor.toml").write_text((VENDOR / "vendor.toml").read_text())
+    one = package("inpainter", root)
+    folder = mirror / one.weights[0].repo
+    for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        part = copy.deepcopy(getattr(tiny.pipeline, name)).half()
+        part.save_pretrained(folder / name, variant="fp16")
+    tiny.pipeline.scheduler.save_pretrained(folder / "scheduler")
+    words = {"<|startoftext|>": 0, "<|endoftext|>": 1, **{f"{letter}</w>": 2 + number for number, letter in enumerate("abc")}}
+    for name in ("tokenizer", "tokenizer_2"):
+        (folder / name).mkdir()
+        (folder / name / "vocab.json").write_text(json.dumps(words))
+        (folder / name / "merges.txt").write_text("#version: 0.2\n")
+        (folder / name / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 77}))
+    kinds = {
+        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
+        "text_encoder": ["transformers", "CLIPTextModel"], "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+        "tokenizer": ["transformers", "CLIPTokenizer"], "tokenizer_2": ["transformers", "CLIPTokenizer"],
+        "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+    }  # fmt: skip
+    index = {"_class_name": "StableDiffusionXLInpaintPipeline", "force_zeros_for_empty_prompt": True, **kinds}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    fetch(replace(one, disk_gb=0), Folder(mirror), lambda _: None, root)
+    return root
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_it_is_loaded_from_what_was_fetched_and_a_partial_checkpoint_refused(fetched: Path, tmp_path: Path) -> None:
+    """The real loaders build it from disk alone and it paints; in each of its four parts a lost tensor is named."""
+    image = picture(64, 64)
+    mask = np.zeros((64, 64), bool)
+    mask[20:40, 20:40] = True
+    loaded = Inpainter.load(fetched, "cpu", H200)
+    done = loaded.paint(image, mask, "a b", 1, 2)
+    np.testing.assert_array_equal(done[~mask], image[~mask])
+    assert (done[mask] != image[mask]).any()
+    place = next((fetched / "inpainter/weights").iterdir())
+    for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        path = next((place / name).glob("*.fp16.safetensors"))
+        whole = path.read_bytes()
+        tensors = load_file(path)
+        lost = max(key for key in tensors if key.endswith("weight"))
+        save_file({key: tensor for key, tensor in tensors.items() if key != lost}, path, {"format": "pt"})
+        record = json.loads((fetched / "inpainter/record.json").read_text())
+        spoilt = json.loads((fetched / "inpainter/record.json").read_text())
+        for entry in spoilt.values():
+            entry["files"][f"{name}/{path.name}"]["size"] = path.stat().st_size
+        (fetched / "inpainter/record.json").write_text(json.dumps(spoilt))
+        with pytest.raises(BackendUnavailable, match=rf"{name}.*{lost}"):
+            Inpainter.load(fetched, "cpu", H200)
+        path.write_bytes(whole)
+        (fetched / "inpainter/record.json").write_text(json.dumps(record))

@@ -17,6 +17,7 @@ from forge_batch.backends.rigger import info, make_rig, name_joints
 from forge_batch.backends.vendored.machine import Gpu, Machine
 from forge_batch.backends.vendored.origins import Folder
 from forge_batch.backends.vendored.pins import package
+from forge_batch.backends.vendored.rigger_boot import flash_attn_func
 from forge_batch.backends.vendored.store import fetch
 from forge_batch.errors import BackendUnavailable, StageError
 from forge_batch.ops.fbx_skin import SkinnedScene, encode_skinned_fbx
@@ -343,6 +344,23 @@ def test_what_is_missing_is_named_with_what_mends_it(name: str, world: World) ->
     with pytest.raises(BackendUnavailable, match=r"its code .* was not fetched; weights .* were not fetched") as caught:
         world.run(name)
     assert caught.value.hint == f"forge-batch vendor fetch {name}"
+
+
+@pytest.mark.parametrize(("heads", "causal"), [(2, False), (4, True)])
+def test_attention_by_torch_is_the_formula(heads: int, causal: bool) -> None:
+    """What stands in for flash_attn gives softmax(q k / sqrt(d)) v over heads, masked if causal, keys shared among queries."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    draw = torch.Generator().manual_seed(1)
+    q = torch.randn((1, 5, heads, 8), generator=draw)
+    k, v = (torch.randn((1, 5, 2, 8), generator=draw) for _ in "kv")
+    found = flash_attn_func(q, k, v, causal=causal)
+    assert found.shape == q.shape
+    for head in range(heads):
+        key, value = (x[0, :, head * 2 // heads].double().numpy() for x in (k, v))
+        scores = q[0, :, head].double().numpy() @ key.T / np.sqrt(8)
+        scores[np.triu_indices(5, 1)] = -np.inf if causal else scores[np.triu_indices(5, 1)]
+        weights = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(found[0, :, head].numpy(), weights @ value, atol=1e-5)
 
 
 def test_its_revision_and_licence_are_the_pinned_ones() -> None:

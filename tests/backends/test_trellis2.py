@@ -139,6 +139,7 @@ def test_the_resolution_that_came_out_is_recorded() -> None:
     facts = generate(FakePipeline()).facts
     assert (facts["asked_resolution"], facts["resolution"], facts["latent_resolution"]) == (1024, 64, 1024)
     assert facts["seconds"] >= 0
+    assert facts["peak_gb"] is None or facts["peak_gb"] > 0
 
 
 def test_more_views_choose_among_seeds() -> None:

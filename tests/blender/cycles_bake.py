@@ -1,10 +1,10 @@
 """Bake with Blender's Cycles, as an independent judge: run by a Python that has bpy, never imported by ours.
 
-python cycles_bake.py PAIR.npz OUT.npy --kind NORMAL|AO --size N --samples N --cage METRES --distance METRES
+python cycles_bake.py PAIR.npz OUT.npy --kind NORMAL|AO|EMIT --size N --samples N --cage METRES --distance METRES
 
 PAIR.npz holds low_vertices, low_faces, low_uv (per vertex, origin top left), low_normals (per vertex), high_vertices,
-high_faces and high_normals. OUT.npy gets (size, size, 3) float32, row 0 on top. Prints one JSON line with the CPU and wall
-seconds of the bake alone.
+high_faces and high_normals, and for EMIT, which bakes it, high_color (linear, per vertex). OUT.npy gets (size, size, 3)
+float32, row 0 on top. Prints one JSON line with the CPU and wall seconds of the bake alone.
 """
 
 from __future__ import annotations
@@ -60,6 +60,21 @@ def add_target(low, size):
     return image
 
 
+def show_colors(high, color):
+    """Let an object shine in the colours of its vertices."""
+    layer = high.data.color_attributes.new("shown", "FLOAT_COLOR", "POINT")
+    layer.data.foreach_set("color", np.hstack([color, np.ones((len(color), 1))]).astype(np.float32).ravel())
+    material = bpy.data.materials.new("shining")
+    material.use_nodes = True
+    nodes, links = material.node_tree.nodes, material.node_tree.links
+    nodes.clear()
+    source, light = nodes.new("ShaderNodeAttribute"), nodes.new("ShaderNodeEmission")
+    source.attribute_name = "shown"
+    links.new(source.outputs["Color"], light.inputs["Color"])
+    links.new(light.outputs["Emission"], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
+    high.data.materials.append(material)
+
+
 def bake(low, high, kind, cage):
     """Bake from high to low; give the seconds it took."""
     settings = bpy.context.scene.render.bake
@@ -81,7 +96,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("pair")
     parser.add_argument("out")
-    parser.add_argument("--kind", choices=["NORMAL", "AO"], default="NORMAL")
+    parser.add_argument("--kind", choices=["NORMAL", "AO", "EMIT"], default="NORMAL")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--samples", type=int, default=1)
     parser.add_argument("--cage", type=float, required=True)
@@ -92,6 +107,8 @@ def main():
     pair = np.load(options.pair)
     low = add_mesh("low", pair["low_vertices"], pair["low_faces"], pair["low_normals"], pair["low_uv"])
     high = add_mesh("high", pair["high_vertices"], pair["high_faces"], pair["high_normals"])
+    if options.kind == "EMIT":
+        show_colors(high, pair["high_color"])
     image = add_target(low, options.size)
     spent = bake(low, high, options.kind, options.cage)
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from forge_batch.errors import StageError
+from forge_batch.ops.deviation import measure_deviation
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.orient import orient_outwards
 from forge_batch.ops.readable import readable
+from forge_batch.ops.topology import measure_topology
 from tests.broken.cases import CASES, Case
 from tests.broken.damage import KINDS, broken
 from tests.broken.finishers import TRIANGLES, by_forge_batch
@@ -80,26 +82,46 @@ def test_a_crash_is_an_outcome(shapes: dict[str, Mesh]) -> None:
 
 _BOX = box((1, 2, 3))
 _BAD = {
-    "empty": Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)),
-    "no faces": Mesh(_BOX.vertices, np.zeros((0, 3), np.int32)),
-    "all nan": Mesh(np.full((8, 3), np.nan, np.float32), _BOX.faces),
-    "some infinite": Mesh(np.where(np.arange(8)[:, None] == 3, np.inf, _BOX.vertices).astype(np.float32), _BOX.faces),
-    "out of range": Mesh(_BOX.vertices, _BOX.faces + np.int32(1)),
-    "negative": Mesh(_BOX.vertices, _BOX.faces - np.int32(1)),
-    "all repeated corners": Mesh(_BOX.vertices, np.repeat(_BOX.faces[:, :1], 3, axis=1)),
-    "all on a line": Mesh((_BOX.vertices[:, :1] * np.ones(3)).astype(np.float32), _BOX.faces),
-    "one point": Mesh(np.ones((8, 3), np.float32), _BOX.faces),
-    "20 million faces": Mesh(_BOX.vertices, np.broadcast_to(_BOX.faces[:1], (20_000_000, 3))),
+    "empty": (Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)), "the mesh has no faces"),
+    "no faces": (Mesh(_BOX.vertices, np.zeros((0, 3), np.int32)), "the mesh has no faces"),
+    "all nan": (Mesh(np.full((8, 3), np.nan, np.float32), _BOX.faces), "12 of 12 faces have corners that are not finite"),
+    "some infinite": (
+        Mesh(np.where(np.arange(8)[:, None] == 3, np.inf, _BOX.vertices).astype(np.float32), _BOX.faces),
+        r"\d of 12 faces have corners that are not finite",
+    ),
+    "out of range": (Mesh(_BOX.vertices, _BOX.faces + np.int32(1)), "a face names vertex 8, there are 8"),
+    "negative": (Mesh(_BOX.vertices, _BOX.faces - np.int32(1)), "a face names vertex -1, there are 8"),
+    "all repeated corners": (
+        Mesh(_BOX.vertices, np.repeat(_BOX.faces[:, :1], 3, axis=1)),
+        "none of 12 faces has any area",
+    ),
+    "all on a line": (
+        Mesh((_BOX.vertices[:, :1] * np.ones(3)).astype(np.float32), _BOX.faces),
+        "none of 12 faces has any area",
+    ),
+    "one point": (Mesh(np.ones((8, 3), np.float32), _BOX.faces), "none of 12 faces has any area"),
+    "20 million faces": (
+        Mesh(_BOX.vertices, np.broadcast_to(_BOX.faces[:1], (20_000_000, 3))),
+        "the mesh has 20 million faces, at most 16 million can be worked on",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", _BAD)
 def test_what_nothing_can_be_made_of_is_refused(name: str) -> None:
-    """What is no surface at all ends in a StageError at once, before anything works on it."""
-    with pytest.raises(StageError) as caught:
-        readable(_BAD[name])
-    assert caught.value.message
+    """What is no surface at all ends in a StageError with the numbers at once, before anything works on it."""
+    mesh, message = _BAD[name]
+    with pytest.raises(StageError, match=message) as caught:
+        readable(mesh)
     assert caught.value.hint
+
+
+def test_a_single_triangle_becomes_a_thin_plate() -> None:
+    """Nothing says that it is a sheet, so it gets two sides and a rim: closed, and as large as the triangle."""
+    triangle = Mesh(_BOX.vertices, _BOX.faces[:1])
+    made = by_forge_batch(triangle)
+    assert measure_topology(made.faces).closed
+    assert measure_deviation(made, readable(triangle)[0]).largest < 0.02 * made.diagonal
 
 
 def test_a_few_corners_that_are_not_finite_cost_their_faces_alone() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from forge_batch.ops.gbuffer import GBuffer, gbuffer
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
 from forge_batch.ops.render import read_linear
-from forge_batch.ops.source import linear_to_srgb, srgb_to_linear
+from forge_batch.ops.source import load_source, save_source
+from forge_batch.ops.srgb import linear_to_srgb, srgb_to_linear
+from forge_batch.ops.surface_texture import SurfaceTexture
 from forge_batch.ops.tangents import split_by_tangent
 from tests.bake_pairs import UPRIGHT, colored, flat_sheet, joined, knot, low_square, ring, sheet, tube, unwrapped
 
@@ -142,6 +145,23 @@ def test_samples_of_a_texel_are_averaged_in_linear_light() -> None:
     coarse = color_maps(GBuffer(low_square(), source, 64, Search(0.05))).base_color
     np.testing.assert_array_equal(fine, np.full((64, 64, 3), 188))
     assert set(np.unique(coarse)) <= {0, 255}
+
+
+def test_a_textured_source_is_read_between_its_texels_in_linear_light(tmp_path: Path) -> None:
+    """Of a picture of a black and a white column, saved and loaded: half way between them 188, on them 0 and 255."""
+    plate = flat_sheet()
+    uv = ((plate.vertices[:, :2] + 1) / 2)[plate.faces].astype(np.float32)
+    picture = np.zeros((2, 2, 3), np.uint8)
+    picture[:, 1] = 255
+    material = np.full((2, 2, 2), (51, 102), np.uint8)
+    save_source(tmp_path / "source.npz", replace(colored(plate), texture=SurfaceTexture(uv, picture, material)))
+    baker = CpuBaker(gbuffer(low_square(), load_source(tmp_path / "source.npz"), 64, 0.05))
+    row = baker.color_maps().base_color[32, :, 0].astype(float)
+    place = (np.arange(64) + 0.5) / 64
+    white = np.abs((2 * place - 0.5 + 1) % 2 - 1)
+    np.testing.assert_allclose(row, linear_to_srgb(white) * 255, atol=0.51)
+    assert (baker.material_maps().metallic == 51).all()
+    assert (baker.material_maps().roughness == 102).all()
 
 
 def test_only_covered_samples_count() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from forge_batch.errors import BackendUnavailable, StageError
+from forge_batch.ops import gpu_copy
 from forge_batch.ops.bake import CpuBaker
 from forge_batch.ops.baker import MISS, NEAREST, Baker, Search, Sky, make_baker
 from forge_batch.ops.camera import Camera
@@ -18,6 +19,7 @@ from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.raster import rasterize
 from forge_batch.ops.source import Projection, SourceMesh
+from forge_batch.ops.surface_texture import SurfaceTexture
 from forge_batch.ops.voxel_field import VoxelField
 from tests.bake_pairs import colored, joined, low_square, sheet, unwrapped
 
@@ -147,6 +149,19 @@ def test_each_cell_holds_one_point(rays: int) -> None:
     np.testing.assert_array_equal(np.floor(points[:, 0] * high) * low + np.floor(points[:, 1] * low), np.arange(rays))
 
 
+@pytest.mark.parametrize(("shape", "name"), [((700, 3), "vec3"), ((70, 2), "vec2d"), ((50, 3, 2), "vec2"), ((900, 3), "uint8")])
+def test_arrays_cross_in_pieces_unchanged(shape: tuple[int, ...], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up and down again through a stage far smaller than the array, vectors or not."""
+    import warp
+
+    monkeypatch.setattr(gpu_copy, "STAGE", 1000)
+    kind = {"uint8": np.uint8, "vec2d": np.float64}.get(name, np.float32)
+    values = (np.random.default_rng(3).random(shape) * 200).astype(kind)
+    there = gpu_copy.upload(values, getattr(warp, name), DEVICE)
+    np.testing.assert_array_equal(there.numpy(), values)
+    np.testing.assert_array_equal(gpu_copy.download(there), values)
+
+
 @pytest.mark.parametrize("size", [16, 67, 256])
 def test_both_rasters_cover_the_same_texels(size: int) -> None:
     """A random soup of triangles, thin and fat, overlapping, beyond the page: same faces, same weights, same overlaps."""
@@ -185,6 +200,17 @@ def test_pictures_and_voxels_colour_alike() -> None:
         assert one.std() > 0
         difference = np.abs(one.astype(int) - other.astype(int))
         assert (difference > 1).mean() < 0.002, "what is unseen is all or nothing, so a texel on the border may differ"
+
+
+def test_textures_that_repeat_colour_alike() -> None:
+    """A source with pictures of its own, laid three times over it: colours, metallic and roughness are the same on both."""
+    mesh, rng = waves(), np.random.default_rng(7)
+    uv = (mesh.vertices[:, :2] * 1.5 - 0.2)[mesh.faces].astype(np.float32)
+    color, material = rng.integers(0, 256, (16, 24, 3), dtype=np.uint8), rng.integers(0, 256, (8, 8, 2), dtype=np.uint8)
+    cpu, gpu = both(low_square(), replace(painted(mesh), texture=SurfaceTexture(uv, color, material)))
+    for one, other in zip([*cpu.color_maps(), *cpu.material_maps()], [*gpu.color_maps(), *gpu.material_maps()], strict=True):
+        assert one.std() > 0
+        assert (np.abs(one.astype(int) - other) > 1).mean() < 0.001
 
 
 def test_misses_are_padded_and_walls_within_the_cage_keep_to_themselves() -> None:

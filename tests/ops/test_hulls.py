@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from forge_batch.ops.child_process import ChildFailedError, call
-from forge_batch.ops.hulls import box_hull, convex_hull, decompose, share_out, triangle_budget, volume_ratio
+from forge_batch.ops.hulls import box_hull, capsule_hull, convex_hull, decompose, share_out, triangle_budget, volume_ratio
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.orient import orient_outwards
 from forge_batch.ops.topology import measure_topology, signed_volume
@@ -92,3 +92,16 @@ def test_hulls_fit_their_budget(tmp_path: Path, budget: int) -> None:
     assert made.fallback == ""
     assert sum(len(hull.faces) for hull in made.hulls) <= budget
     assert all(_is_convex(hull) and measure_topology(hull.faces).closed for hull in made.hulls)
+
+
+@pytest.mark.parametrize("most", [8, 14, 32])
+def test_a_capsule_is_as_long_and_thick_as_the_box_that_it_stands_for(most: int) -> None:
+    """Upright 1 x 3 x 1: within 1/2 of the axis, 3 high, closed, convex, with no more vertices than allowed."""
+    hull = capsule_hull(box((1, 3, 1), (0, 5, 0)), most)
+    assert len(hull.vertices) <= most
+    assert hull.vertices[:, 1].min() == pytest.approx(3.5)
+    assert hull.vertices[:, 1].max() == pytest.approx(6.5)
+    assert np.hypot(hull.vertices[:, 0], hull.vertices[:, 2]).max() == pytest.approx(0.5, rel=1e-5)
+    assert measure_topology(hull.faces).closed
+    if most == 32:  # of the true capsule's volume, pi/4 * 2 + pi/6, a seven-sided one holds some five sixths
+        assert 0.8 < signed_volume(hull) / (np.pi / 2 + np.pi / 6) < 1.0

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
-from forge_batch.ops.normals import split_vertex_normals, vertex_normals
+from forge_batch.ops.normals import hard_vertex_normals, split_vertex_normals, vertex_normals
+from tests.shapes import box
 
 
 def test_normals_of_a_cube_point_from_its_centre() -> None:
@@ -34,3 +35,18 @@ def test_vertices_split_at_a_seam_share_their_normal() -> None:
     apart = cube.vertices[cube.faces].reshape(-1, 3)
     normals = split_vertex_normals(apart, np.arange(36).reshape(-1, 3))
     np.testing.assert_allclose(normals, vertex_normals(cube.vertices, cube.faces)[cube.faces.ravel()], atol=1e-6)
+
+
+def test_charts_that_meet_sharply_are_shaded_hard() -> None:
+    """Where the six sides of a box are charts, every normal is its side's from 60 degrees on, and the corner's at 180."""
+    solid = box()
+    side = np.repeat(np.arange(6), 2)  # two triangles each
+    used, index = np.unique(np.stack([side.repeat(3), solid.faces.ravel()], axis=1), axis=0, return_inverse=True)
+    vertices, faces = solid.vertices[used[:, 1]], index.reshape(-1, 3).astype(np.int32)
+    corners = vertices[faces]
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    hard = hard_vertex_normals(vertices, faces, 60.0)
+    assert np.allclose(hard[faces], flat[:, None] / np.linalg.norm(flat, axis=1)[:, None, None], atol=1e-6)
+    assert np.allclose(
+        hard_vertex_normals(vertices, faces, 180.0), vertices / np.linalg.norm(vertices, axis=1)[:, None], atol=1e-6
+    )

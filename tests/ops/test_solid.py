@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import trimesh
+from skimage.measure import marching_cubes
 
 from forge_batch.ops.components import face_components, find_floaters, find_inner_shells, keep_largest
 from forge_batch.ops.degenerate import collapse_slivers, count_slivers, drop_duplicates
@@ -11,7 +13,7 @@ from forge_batch.ops.holes import boundary_loops, close_holes
 from forge_batch.ops.manifold import drop_fins, split_nonmanifold
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.orient import orient_outwards
-from forge_batch.ops.smooth import smooth
+from forge_batch.ops.smooth import has_stairs, smooth
 from forge_batch.ops.solid import make_solid
 from forge_batch.ops.topology import Topology, face_areas, measure_topology, signed_volume
 from forge_batch.ops.weld import weld, weld_exact, welded
@@ -163,6 +165,33 @@ def test_floaters_and_inner_shells_are_told_apart() -> None:
     assert find_inner_shells(mesh, labels).tolist() == [False, False, True, False]
     assert face_components(mesh.faces).max() + 1 == 4
     assert face_components(keep_largest(mesh, 2).faces).max() + 1 == 2
+
+
+def test_the_stairs_of_voxels_are_known_and_go() -> None:
+    """Ten rounds bring a ball of voxels nearer to the ball, and its faces to half the error; no vertex moves half a voxel."""
+    axis = np.arange(64) - 31.5
+    ball = (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2 < 25**2).astype(np.float32)
+    points, faces, _, _ = marching_cubes(ball, 0.5)
+    rough = make_solid(Mesh((points - 31.5).astype(np.float32), faces.astype(np.int32)), 1e-6, 1.0).mesh
+    result = smooth(rough, 10)
+    assert has_stairs(rough)
+    assert np.linalg.norm(result.vertices, axis=1).std() < 0.6 * np.linalg.norm(rough.vertices, axis=1).std()
+    assert _ball_error(result) < 0.5 * _ball_error(rough)
+    assert np.linalg.norm(smooth(rough, 50).vertices - rough.vertices, axis=1).max() < 0.5001
+
+
+def test_what_is_smooth_or_coarse_has_no_stairs() -> None:
+    """Neither a fine blob nor a box, nor a ball of few triangles."""
+    coarse = trimesh.creation.icosphere(subdivisions=2)
+    for mesh in (blob(100), box(), Mesh(coarse.vertices.astype(np.float32), coarse.faces.astype(np.int32))):
+        assert not has_stairs(mesh)
+
+
+def _ball_error(mesh: Mesh) -> float:
+    """Give the mean angle between faces and the ball about the origin."""
+    solid = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    out = solid.triangles_center / np.linalg.norm(solid.triangles_center, axis=1, keepdims=True)
+    return float(np.arccos(np.clip((out * solid.face_normals).sum(axis=1), -1, 1)).mean())
 
 
 def test_smoothing_removes_noise_and_keeps_the_volume() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import trimesh
 
 from forge_batch.ops.camera import Camera
 from forge_batch.ops.mesh import Mesh
@@ -14,6 +17,8 @@ from forge_batch.ops.symmetric_copy import find_symmetry, make_source_symmetric,
 from forge_batch.ops.symmetry import asymmetry, find_plane, mirror
 from forge_batch.ops.topology import measure_topology, signed_volume
 from tests.shapes import blob, box
+
+DATA = Path(__file__).parent.parent / "data"
 
 
 def _rows(vertices: np.ndarray) -> set[tuple[float, ...]]:
@@ -120,3 +125,29 @@ def test_mesh_type_is_plain() -> None:
     result = make_symmetric(box(), find_symmetry(box(), "bilateral_x", 0))
     assert isinstance(result, Mesh)
     assert result.uv is None
+
+
+def _real(name: str) -> Mesh:
+    """Read a shape of tests/data, its vertices welded."""
+    shape = trimesh.load(DATA / name, force="mesh", process=True)
+    return Mesh(np.asarray(shape.vertices, np.float32), np.asarray(shape.faces, np.int32))
+
+
+@pytest.mark.parametrize(("name", "mode", "most"), [("ammo_crate", "bilateral_x", 0.02), ("human", "bilateral_x", 0.02)])
+@pytest.mark.parametrize("degrees", [0.0, 6.0])
+def test_a_turned_thing_is_as_symmetric_as_before(name: str, mode: str, most: float, degrees: float) -> None:
+    """The mirror plane of a real crate and of a real figure is found where they stand turned about the vertical."""
+    mesh = _real(f"{name}/mesh.ply" if name == "human" else f"{name}/reference.glb")
+    a = np.radians(degrees)
+    turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    turned = Mesh((mesh.vertices @ turn.T).astype(np.float32), mesh.faces)
+    symmetry = find_symmetry(turned, mode, 0)  # type: ignore[arg-type]
+    assert symmetry.asymmetry < most
+    normal = symmetry.planes[0][1]
+    assert np.degrees(np.arccos(min(1.0, float(normal @ turn[:, 0])))) < 0.7
+
+
+def test_a_barrel_is_radial_and_a_walking_horse_is_nothing() -> None:
+    """Of real shapes the barrel is a regular polygon's, and a horse in mid-stride has no mirror."""
+    assert find_symmetry(_real("wood_barrel/reference.glb"), "radial", 4).asymmetry < 0.02
+    assert find_symmetry(_real("horse/reference.glb"), "bilateral_x", 0).asymmetry > 0.03

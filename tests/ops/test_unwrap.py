@@ -18,12 +18,13 @@ from forge_batch.ops.lod import build_lod
 from forge_batch.ops.measure_atlas import count_overlap
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
+from forge_batch.ops.plane_charts import plane_charts
 from forge_batch.ops.screen_sizes import screen_sizes, sphere_diameter
 from forge_batch.ops.simplify import simplify
 from forge_batch.ops.solid import make_solid
 from forge_batch.ops.tangents import split_by_tangent
 from forge_batch.ops.topology import face_areas, link, measure_topology
-from forge_batch.ops.unwrap import measure_uv, unwrap
+from forge_batch.ops.unwrap import WAYS, Way, measure_uv, unwrap
 from forge_batch.ops.weld import welded
 from tests.shapes import blob, box
 
@@ -57,14 +58,15 @@ def _overlap(mesh: Mesh, size: int) -> int:
     return int((count > 1).sum())
 
 
-@pytest.mark.parametrize("timeout", [60.0, 0.0])
-def test_charts_neither_overlap_nor_mirror_nor_touch(tmp_path: Path, timeout: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By xatlas and by the fallback: inside the page, no texel twice, no face mirrored or empty, padding between charts."""
+@pytest.mark.parametrize("way", [None, plane_charts, box_charts], ids=["xatlas", "planes", "box"])
+def test_charts_neither_overlap_nor_mirror_nor_touch(tmp_path: Path, way: Way | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By xatlas and by both fallbacks: inside the page, no texel twice, no face mirrored or empty, padding between charts."""
     mesh = _low()
-    if timeout == 0.0:
+    if way is not None:
         monkeypatch.setattr("forge_batch.ops.unwrap.CHARTING_SHARE", 1e-6)
+        monkeypatch.setattr("forge_batch.ops.unwrap.WAYS", (None, way))
     made = unwrap(mesh, 512, 8, None, folder=tmp_path, timeout=60.0)
-    assert bool(made.fallback) == (timeout == 0.0)
+    assert bool(made.fallback) == (way is not None)
     assert made.mesh.uv is not None
     assert made.mesh.uv.min() >= 4 / 512 - 1e-6
     assert made.mesh.uv.max() <= 1 - 4 / 512 + 1e-6
@@ -76,6 +78,18 @@ def test_charts_neither_overlap_nor_mirror_nor_touch(tmp_path: Path, timeout: fl
         near = cv2.dilate((page == chart).astype(np.uint8), np.ones((13, 13), np.uint8)) > 0
         assert not (near & (page != chart) & (page > 0)).any()
     assert measure_topology(welded(made.mesh).faces).closed
+
+
+def test_planes_come_before_the_box() -> None:
+    """Where xatlas gives up, fewer charts are tried first; a box of unequal sides has one for each side either way."""
+    assert (None, plane_charts, box_charts) == WAYS
+    for way in (plane_charts, box_charts):
+        _, faces, uv = way(box((1, 2, 3)))
+        a, b, c = np.moveaxis(uv[faces], 1, 0)
+        area = 0.5 * ((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]))
+        assert area.sum() == pytest.approx(2 * (2 + 3 + 6))
+        assert area.min() > 0
+        assert len(np.unique(link(len(uv), faces[:, [0, 1]].ravel(), faces[:, [1, 2]].ravel()))) == 6
 
 
 def test_density_is_the_same_everywhere(tmp_path: Path) -> None:

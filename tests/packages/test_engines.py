@@ -108,8 +108,8 @@ def test_unitys_mask_map_holds_metallic_occlusion_detail_and_smoothness(folders:
 
 @pytest.mark.parametrize(("engine", "green"), [("ue5", 255 - 195), ("unity_hdrp", 195), ("blender", 195)])
 def test_green_of_normal_maps_is_each_engines_own(folders: dict[str, Path], engine: str, green: int) -> None:
-    """A normal that leans up the picture has green 195 in OpenGL, 60 in DirectX, which Unreal alone wants."""
-    assert pixel(folders[engine] / "T_Winged_N.png") == (128, green, 233)
+    """A normal that leans up the picture has green 195 in OpenGL, 60 in DirectX, which Unreal wants; dither adds a step."""
+    np.testing.assert_allclose(pixel(folders[engine] / "T_Winged_N.png"), (128, green, 233), atol=1)
 
 
 def test_blender_gets_occlusion_roughness_and_metallic_apart(folders: dict[str, Path]) -> None:

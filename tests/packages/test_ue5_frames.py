@@ -125,11 +125,11 @@ def test_the_glbs_tangent_basis_points_up_the_picture(faceted: dict[str, bytes])
 
 
 def test_green_is_flipped_for_unreal_and_not_in_the_glb(files: dict[str, bytes]) -> None:
-    """A normal that leans up the picture is (128, 195, 233) in the GLB, 16 bits rounded to 8, and green 60 beside the FBX."""
+    """A normal that leans up the picture is (128, 195, 233) in the GLB, 16 bits dithered to 8, and green 60 beside the FBX."""
     read = Glb(files["SM_Winged.glb"])
     (image,) = [image for image in read.document["images"] if image["name"] == "T_Winged_N_GL"]
-    assert tuple(decoded(read.view(image["bufferView"]))[0, 0]) == (128, 195, 233)
-    assert tuple(decoded(files["T_Winged_N.png"])[0, 0]) == (128, 255 - 195, 233)
+    np.testing.assert_allclose(decoded(read.view(image["bufferView"]))[0, 0], (128, 195, 233), atol=1)
+    np.testing.assert_allclose(decoded(files["T_Winged_N.png"])[0, 0], (128, 255 - 195, 233), atol=1)
 
 
 def test_images_of_the_glb_bear_the_assets_name(files: dict[str, bytes]) -> None:

@@ -6,7 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
+from flash_attn.flash_attn_interface import flash_attn_func
 from stand_in import leave
+from transformers import AutoModelForCausalLM
 
 parser = argparse.ArgumentParser("TokenRig Demo")
 for name, kind in (("input", str), ("output", str), ("top_k", int), ("top_p", float), ("temperature", float)):
@@ -24,4 +26,6 @@ assert os.environ["HF_HUB_OFFLINE"] == "1", "its libraries may ask the network"
 assert Path("models/Qwen3-0.6B/config.json").read_text() == "{}", "its language model is not where it looks"
 assert Path(args.input).read_bytes()[:4] == b"glTF"
 assert args.use_transfer
+assert callable(flash_attn_func)
+assert AutoModelForCausalLM.from_config(config={}, attn_implementation="flash_attention_2") == "a model"
 leave("result.glb", args.output)

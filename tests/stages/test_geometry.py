@@ -16,7 +16,7 @@ from forge_batch.ops.mesh import Mesh, load_mesh, load_meshes, load_meta, save_m
 from forge_batch.ops.normals import vertex_normals
 from forge_batch.ops.solid import make_solid
 from forge_batch.ops.source import SourceMesh, load_source, save_source
-from forge_batch.ops.topology import measure_topology, signed_volume
+from forge_batch.ops.topology import face_areas, measure_topology, signed_volume
 from forge_batch.ops.weld import welded
 from forge_batch.stage import Metrics, Stage, StageContext
 from forge_batch.stages import build_collision, build_lods, clean, decimate, place, repair, symmetrize, unwrap
@@ -106,6 +106,37 @@ def test_a_hole_too_wide_to_close_is_named_with_what_would_close_it(tmp_path: Pa
     assert _run(repair.stage, tmp_path, _inputs(tmp_path / "b", cut), close_holes=1.1)["boundary_edges"] == 0
 
 
+def _leaf(turn: float, at: float) -> Mesh:
+    """Give a square sheet of 288 triangles without thickness, leaning and a little bent."""
+    u, v = np.meshgrid(np.linspace(0, 1, 13), np.linspace(0, 1, 13), indexing="ij")
+    points = np.stack([u + at, v * np.cos(turn) + at, v * np.sin(turn) + 0.1 * at * u**2], axis=-1).reshape(-1, 3)
+    i = np.arange(169).reshape(13, 13)
+    a, b, c, d = (part.ravel() for part in (i[:-1, :-1], i[1:, :-1], i[1:, 1:], i[:-1, 1:]))
+    faces = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
+    return Mesh(points.astype(np.float32), faces.astype(np.int32))
+
+
+def test_sheets_are_finished_as_sheets_where_they_are_declared(tmp_path: Path) -> None:
+    """Leaves, one flat and some faces turned, keep their number, their area and their rims; LODs and hulls within budget."""
+    leaves = join(_leaf(1.0, 0.0), _leaf(0.4, 1.5), _leaf(2.0, -1.5))
+    turned = np.random.default_rng(0).random(len(leaves.faces)) < 0.3
+    inputs = _inputs(tmp_path, Mesh(leaves.vertices, np.where(turned[:, None], leaves.faces[:, ::-1], leaves.faces)))
+    assert _run(repair.stage, tmp_path, inputs, open=True)["boundary_edges"] == 3 * 48
+    _run(clean.stage, tmp_path, inputs)
+    assert _run(decimate.stage, tmp_path, inputs, triangles=300)["triangles"] <= 300
+    made = load_mesh(inputs["mesh"])
+    assert int(face_components(made.faces).max()) + 1 == 3
+    assert face_areas(made).sum() == pytest.approx(face_areas(leaves).sum(), rel=0.01)
+    assert np.ptp(made.vertices, axis=0) == pytest.approx(np.ptp(leaves.vertices, axis=0), rel=0.01)
+    assert measure_topology(made.faces)[1:] == (0, 0, 0)
+    _run(place.stage, tmp_path, inputs, height_cm=40)
+    _run(unwrap.stage, tmp_path, inputs, texture_size=512)
+    assert _run(build_lods.stage, tmp_path, inputs, ratios=[0.5])["triangles"][1] < 300
+    hulls = _run(build_collision.stage, tmp_path, inputs)
+    assert hulls["triangles"] <= hulls["triangle_budget"]
+    assert hulls["volume_ratio"] is None
+
+
 def test_overlapping_parts_become_one(tmp_path: Path) -> None:
     """Two boxes through each other have the volume of both less what they share, in one part; switched off, they stay two."""
     crossed = join(box((3, 1, 1)), box((1, 3, 1)))
@@ -144,3 +175,27 @@ def test_ratios_must_fall() -> None:
     """LOD ratios that rise are refused by the params."""
     with pytest.raises(ValidationError, match="smaller than the one before"):
         build_lods.Params(ratios=[0.25, 0.5])
+
+
+@pytest.mark.parametrize(("mode", "copies"), [("bilateral_x", 2), ("radial", 8)])
+def test_copies_may_share_their_texels(tmp_path: Path, mode: str, copies: int) -> None:
+    """Placed and turned, the mesh stays closed, every point of the page serves all copies, and density rises."""
+    inputs = _inputs(tmp_path, make_solid(blob(16), 1e-6, 1.0).mesh)
+    own = dict(inputs)
+    for uv, files in (("own", own), ("shared", inputs)):
+        folder = tmp_path / uv
+        folder.mkdir()
+        _run(symmetrize.stage, folder, files, mode=mode, tolerance=0.5, count=max(2, copies // 2), uv=uv)
+        _run(place.stage, folder, files, height_cm=40, yaw_degrees=30)
+        density = _run(unwrap.stage, folder, files, texture_size=512)["texel_density"]
+        if uv == "own":
+            least = density
+    assert density > 1.2 * least  # the root of 2 or of 8, less what packing loses
+    mesh = load_mesh(inputs[MESH.name])
+    assert measure_topology(welded(mesh).faces).closed
+    assert mesh.uv is not None
+    assert mesh.tangents is not None
+    rows = np.sort(mesh.uv[mesh.faces], axis=1).reshape(len(mesh.faces), -1)
+    assert set(np.unique(rows, axis=0, return_counts=True)[1]) == {copies}
+    signs = np.sign(mesh.tangents[mesh.faces[:, 0], 3])
+    assert abs(signs.sum()) < 0.02 * len(signs)

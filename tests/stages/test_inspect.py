@@ -33,6 +33,7 @@ from forge_batch.artifacts import (
 )
 from forge_batch.errors import GateFailed
 from forge_batch.gates import judge
+from forge_batch.manifest import parse_manifest
 from forge_batch.ops.finished import Finished, Measured, Values
 from forge_batch.ops.gate_limits import KIND_BOUNDS, LIMITS, RIG_GATES
 from forge_batch.ops.gate_pictures import PICTURES, draw_gate
@@ -622,3 +623,13 @@ def test_a_refused_asset_leaves_its_pictures(sound: Asset, tmp_path: Path) -> No
     assert gates["winding"] == "failed_winding.png"
     assert (tmp_path / "failed_winding.png").is_file()
     assert gates["watertight"] == ""
+
+
+def test_a_preset_has_limits_and_a_manifest_moves_some(tmp_path: Path) -> None:
+    """What a preset limits stays beside what the manifest adds, and gives way where both speak of a gate."""
+    (tmp_path / "presets").mkdir()
+    mine = "forge: 1\nextends: prop_UE5_hero\ninspect: {limits: {thin_charts: 50, height: 2}}\n"
+    (tmp_path / "presets" / "mine.yaml").write_text(mine)
+    asked = "forge: 1\nasset: thing\npreset: mine\nplace: {height_cm: 9}\ninspect: {limits: {height: 3}}\n"
+    limits = parse_manifest(asked, tmp_path, "thing.yaml").resolved()["inspect"]["limits"]
+    assert limits == {"surface_deviation": 0.15, "thin_charts": 50, "height": 3}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from forge_batch.errors import BackendUnavailable
 
@@ -78,6 +79,33 @@ def check_shapes(what: str, found: Shapes, expected: Shapes, optional: frozenset
         raise BackendUnavailable(
             f"{what} does not fit its model: {'; '.join(wrong)}", "fetch the weights again, or correct the pin"
         )
+
+
+def load_whole(kind: Any, folder: Path, **options: Any) -> Any:
+    """Load a model of transformers or diffusers from disk, whose loaders take a partial checkpoint with no more than a warning.
+
+    Args:
+        kind: Class with `from_pretrained`.
+        folder: Of config.json and the checkpoint.
+        options: For its loader.
+
+    Raises:
+        BackendUnavailable: It cannot be loaded, or tensors are missing or of another shape; names up to three.
+    """
+    try:
+        model, told = kind.from_pretrained(str(folder), local_files_only=True, output_loading_info=True, **options)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise BackendUnavailable(f"{folder} cannot be loaded: {first[:300]}", "forge-batch vendor verify") from error
+    # names, or tuples that begin with one
+    lost = sorted(one if isinstance(one, str) else one[0] for one in (*told["missing_keys"], *told["mismatched_keys"]))
+    if lost:
+        names = f"{', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''}"
+        raise BackendUnavailable(
+            f"{folder} does not fit its model: {len(lost)} tensors are missing or of another shape ({names})",
+            "fetch the weights again, or correct the pin",
+        )
+    return model
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 from forge_batch.backends.vendored.checkpoints import compare
 from forge_batch.backends.vendored.pins import Package
+from forge_batch.backends.vendored.torch_attention import stand_in_for_flash_attn, stands_in
 from forge_batch.errors import BackendUnavailable
 
 CONFIGS = ("pipeline.json", "texturing_pipeline.json")
@@ -102,16 +103,17 @@ def import_package(code: Path) -> None:
 
 
 def choose_attention() -> str:
-    """Set the attention that is installed, and give its name.
+    """Set the attention that is installed, or torch's own, and give its name.
 
     Environment variables would do, but a name they do not know is ignored, and `sdpa` does not reach the sparse layers.
 
     Raises:
-        BackendUnavailable: Neither is installed.
+        BackendUnavailable: It would run with something else all the same.
     """
-    name = next((one for one in ("flash_attn", "xformers") if importlib.util.find_spec(one)), "")
-    if not name:
-        raise BackendUnavailable("trellis2 needs flash_attn or xformers", "sh vendor/build_wheels.sh flash_attn")
+    installed = [one for one in ("flash_attn", "xformers") if importlib.util.find_spec(one)]
+    if not installed:
+        stand_in_for_flash_attn()
+    name = installed[0] if installed else "flash_attn"
     dense = importlib.import_module("trellis2.modules.attention.config")
     sparse = importlib.import_module("trellis2.modules.sparse.config")
     dense.set_backend(name)
@@ -121,7 +123,7 @@ def choose_attention() -> str:
         raise BackendUnavailable(
             f"trellis2 would run with {found}", "unset SPARSE_CONV_BACKEND, SPARSE_ATTN_BACKEND, ATTN_BACKEND"
         )
-    return name
+    return "torch" if stands_in() else name
 
 
 @contextlib.contextmanager
