@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt, UInt8
 
-from forge_batch.ops.measure_atlas import draw_charts
 from forge_batch.ops.measure_maps import Points
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.raster import rasterize
 from forge_batch.ops.render import read_linear
 
 OTHER = 16  # of 255: texels of the gutter that differ more from their chart show as a line on a seam
@@ -31,7 +31,9 @@ def find_strays(mesh: Mesh, image: UInt[np.ndarray, "h w c"], reach: int) -> Boo
 
 def _gutter(mesh: Mesh, image: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
     """Give the texels near a chart, and those of them that are strays."""
-    taken = (draw_charts(mesh, image.shape[0]) >= 0).astype(np.uint8)
+    assert mesh.uv is not None
+    # a rim texel whose centre lies beside its chart has a surface of its own all the same
+    taken = (rasterize(mesh.uv, mesh.faces, image.shape[0], conservative=True).face >= 0).astype(np.uint8)
     gutter = (cv2.distanceTransform(1 - taken, cv2.DIST_L2, 5) <= reach) & (taken == 0)
     most = np.iinfo(image.dtype).max
     window = np.ones((2 * reach + 5, 2 * reach + 5), np.uint8)
