@@ -241,7 +241,8 @@ def _pending_rejected(known: Plan, job: Job, present: Collection[str]) -> tuple[
     def finished(key: str) -> bool:
         return job.done(key) or job.refused(key)
 
-    if not all(finished(task.key) for task in known.tasks[:-1]) or job.lasting_failure(known.rejected.key):
+    at_a_gate = any(job.refused(task.key) for task in known.tasks)
+    if not (at_a_gate and all(finished(task.key) for task in known.tasks[:-1])) or job.lasting_failure(known.rejected.key):
         return ()
     pending = _pending((*known.tasks[:-1], known.rejected), finished, present, job.rejected)
     again = [number for number, task in enumerate(pending) if job.refused(task.key)]
