@@ -21,20 +21,24 @@ FINE = 0.015
 """Longest median edge of stairs, in diagonals: where the mesh is coarser, edges turn because it is."""
 
 REACH = 0.5
-"""Farthest that smoothing moves a vertex, in median edges: half a voxel, where the mesh was made of voxels."""
+"""Farthest that a vertex of stairs may be moved, in median edges: half a voxel."""
 
 
-def smooth(mesh: Mesh, iterations: int) -> Mesh:
+def smooth(mesh: Mesh, iterations: int, reach: float = np.inf) -> Mesh:
     """Smooth by Taubin's lambda-mu filter (1995) with uniform weights; boundary vertices stay where they are.
 
-    The volume stays within about a percent for a few dozen iterations; edges sharper than the mesh spacing are rounded. However
-    many there are, no vertex ends farther than `REACH` median edges from where it was: it is drawn back.
+    The volume stays within about a percent for a few dozen iterations; edges sharper than the mesh spacing are rounded, and
+    what sticks out alone sinks in.
+
+    Args:
+        mesh: Manifold.
+        iterations: Rounds.
+        reach: Farthest that a vertex ends from where it was, in median edges: beyond, it is drawn back.
     """
     if iterations == 0:
         return mesh
     average, edges = _average(mesh)
     start = mesh.vertices.astype(np.float64)
-    reach = REACH * median_edge(start, edges)
     loose = np.ones((len(mesh.vertices), 1))
     loose[np.unique(edges.ends[edges.uses == 1])] = 0.0
     points = start
@@ -42,7 +46,8 @@ def smooth(mesh: Mesh, iterations: int) -> Mesh:
         for factor in (SHRINK, GROW):
             points = points + factor * loose * (average @ points - points)
     moved = points - start
-    points = start + moved * np.minimum(1.0, reach / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-30))
+    most = reach * median_edge(start, edges)
+    points = start + moved * np.minimum(1.0, most / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-30))
     return Mesh(points.astype(np.float32), mesh.faces)
 
 

@@ -40,7 +40,7 @@ def run(context: StageContext[Params]) -> Metrics:
     from forge_batch.ops.degenerate import collapse_slivers, count_slivers
     from forge_batch.ops.mesh import Mesh, load_mesh, save_mesh
     from forge_batch.ops.outline_width import keep_outlines
-    from forge_batch.ops.smooth import has_stairs, smooth
+    from forge_batch.ops.smooth import REACH, has_stairs, smooth
     from forge_batch.ops.solid import SLIVER
     from forge_batch.ops.topology import compact
 
@@ -56,8 +56,9 @@ def run(context: StageContext[Params]) -> Metrics:
     context.progress(0.6, "smoothing")
     shift, rounds = 0.0, params.smooth_iterations
     if rounds:
-        rounds = max(rounds, STAIR_ROUNDS) if has_stairs(mesh) else rounds
-        mesh, shift = keep_outlines(smooth(mesh, rounds), mesh)
+        stairs = has_stairs(mesh)
+        rounds = max(rounds, STAIR_ROUNDS) if stairs else rounds
+        mesh, shift = keep_outlines(smooth(mesh, rounds, REACH if stairs else np.inf), mesh)
     # What was just large enough may have shrunk below the limit.
     mesh = drop_floaters(mesh, params.floater_area)
     least = SLIVER * mesh.diagonal**2

@@ -177,7 +177,7 @@ def test_the_stairs_of_voxels_are_known_and_go() -> None:
     assert has_stairs(rough)
     assert np.linalg.norm(result.vertices, axis=1).std() < 0.6 * np.linalg.norm(rough.vertices, axis=1).std()
     assert _ball_error(result) < 0.5 * _ball_error(rough)
-    assert np.linalg.norm(smooth(rough, 50).vertices - rough.vertices, axis=1).max() < 0.5001
+    assert np.linalg.norm(smooth(rough, 50, 0.5).vertices - rough.vertices, axis=1).max() < 0.5001
 
 
 def test_what_is_smooth_or_coarse_has_no_stairs() -> None:
