@@ -54,17 +54,6 @@ def asset() -> Asset:
     return Asset("winged", lods, sizes, winged_box.hulls(), flat, normal, flat, rig=rig, rigged=lods[0], **more)
 
 
-@pytest.fixture(scope="module")
-def folders(asset: Asset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Write what each engine gets, flat, into a folder of its own."""
-    folders = {}
-    for name, engine in ENGINES.items():
-        folders[name] = tmp_path_factory.mktemp(name)
-        for file, data in engine.files(asset).items():
-            (folders[name] / Path(file).name).write_bytes(data)
-    return folders
-
-
 Bend = Callable[[Path, Rig], poses.Bent]
 GLTF = ("SK_Winged.glb", poses.BLENDER, lambda path, rig: poses.by_blender(path, rig, POSES, poses.BLENDER, "gltf"))
 THREE = ("SK_Winged.glb", poses.HOUSE, lambda path, rig: poses.by_three(path, rig, POSES, poses.HOUSE))

@@ -30,17 +30,6 @@ def asset() -> Asset:
     return Asset("winged", levels, [1.0, 0.5, 0.25], hulls, color, normal, orm, sockets={"Grip": GRIP})
 
 
-@pytest.fixture(scope="module")
-def folders(asset: Asset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Write what each engine gets, flat, into a folder of its own."""
-    folders = {}
-    for name, engine in ENGINES.items():
-        folders[name] = tmp_path_factory.mktemp(name)
-        for file, data in engine.files(asset).items():
-            (folders[name] / Path(file).name).write_bytes(data)
-    return folders
-
-
 def pixel(path: Path) -> tuple[int, ...] | int:
     """Give one pixel of a PNG, read by Pillow."""
     value: tuple[int, ...] | int = Image.open(path).getpixel((3, 3))  # type: ignore[assignment]
