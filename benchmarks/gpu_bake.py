@@ -71,17 +71,8 @@ VARIANTS = {
     "blocks of 32": Tuning(block=32),
     "blocks of 128": Tuning(block=128),
     "texels by surface": Tuning(order="surface"),
-    "one walk": Tuning(walk=True),
-    "one walk, leaves of 2": Tuning(walk=True, leaf=2),
-    "one walk, leaves of 4": Tuning(walk=True, leaf=4),
-    "one walk, blocks of 32": Tuning(walk=True, block=32),
-    "one walk, blocks of 128": Tuning(walk=True, block=128),
-    "one walk, texels by surface": Tuning(walk=True, order="surface"),
     "cubql": Tuning(tree="cubql"),
     "cubql, texels by surface": Tuning(tree="cubql", order="surface"),
-    "one walk, cubql": Tuning(tree="cubql", walk=True),
-    "one walk, cubql, by surface": Tuning(tree="cubql", walk=True, order="surface"),
-    "one walk, sah": Tuning(tree="sah", walk=True),
 }
 
 

@@ -36,9 +36,9 @@ class DeviceSky:
 
     def __init__(self, sky: Sky, mesh: Mesh, source: DeviceSource, scene: Any, size: int, samples: int, tuning: Tuning) -> None:
         self._wp = start_warp()
-        from forge_batch.ops import warp_sky, warp_walk  # noqa: PLC0415
+        from forge_batch.ops import warp_sky  # noqa: PLC0415
 
-        self._kernels, self._walk = warp_sky, warp_walk
+        self._kernels = warp_sky
         self._sky, self._mesh, self._source, self._scene, self._tuning = sky, mesh, source, scene, tuning
         self._size, self._samples, self.device = size, samples, source.device
         self._rays = self._pattern()
@@ -46,19 +46,16 @@ class DeviceSky:
         self._out = self._wp.zeros(count, dtype=self._wp.float32, device=self.device)
         guided = count if sky.denoise else 0
         self._guide = [self._wp.zeros(guided, dtype=self._wp.vec3, device=self.device) for _ in range(2)]
-        self._triangles = self._pack() if tuning.walk and not sky.falloff else None
 
     def send(self, band: DeviceBand, progress: Callable[[float], None] | None = None) -> None:
         """Send the rays of a band's texels, and keep what they find."""
         points = self._points(band)
         order = self._order(points, band.rows * self._size)
         threads = len(order) or math.ceil(self._size / 8) * math.ceil(band.rows / 4) * 32
-        scene = [self._scene.id] if self._triangles is None else [self._scene.id, self._triangles]
         kernel = self._kernels.sky_with_falloff if self._sky.falloff else self._kernels.sky
-        kernel = kernel if self._triangles is None else self._walk.sky
         part = max(32, LAUNCH // self._sky.rays)
         for start in range(0, threads, part):
-            sent = [*scene, points, self._rays, order, start, self._out]
+            sent = [self._scene.id, points, self._rays, order, start, self._out]
             block = self._tuning.block
             self._wp.launch(kernel, min(part, threads - start), inputs=sent, device=self.device, block_dim=block)
             if progress is not None:
@@ -113,10 +110,3 @@ class DeviceSky:
         wp.launch(self._kernels.place_on_curve, count, sent, device=self.device)
         wp.utils.radix_sort_pairs(keys, order, count)
         return order[:count]
-
-    def _pack(self) -> Any:
-        """Lay out the triangles in the order of the tree's leaves."""
-        faces = len(self._source.source.mesh.faces)
-        triangles = self._wp.empty(3 * faces, dtype=self._wp.vec4, device=self.device)
-        self._wp.launch(self._walk.pack_triangles, faces, [self._scene.id, triangles], device=self.device)
-        return triangles

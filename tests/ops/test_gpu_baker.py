@@ -97,9 +97,9 @@ def test_what_else_darkens_is_the_same_on_both(sky: Sky, samples: int) -> None:
     assert (np.abs(ours.astype(int) - theirs) > 1).mean() < 0.01, "a ray that grazes an edge may be blocked in one of the two"
 
 
-@pytest.mark.parametrize("tuning", [Tuning(order="surface"), Tuning(walk=True), Tuning(order="surface", walk=True)])
+@pytest.mark.parametrize("tuning", [Tuning(order="surface"), Tuning(block=32)])
 def test_however_rays_are_sent_they_find_the_same(tuning: Tuning) -> None:
-    """Neither the order of texels nor who walks the tree changes the map, but where a ray grazes an edge."""
+    """Neither the order of texels nor the size of blocks changes the map, but where a ray grazes an edge."""
     search = Search(0.4, samples=2)
     usual, other = (GpuBaker(low_square(), deep(), 32, search, DEVICE, one) for one in (Tuning(), tuning))
     for sky in (Sky(16, 1.0), Sky(16, 1.0, ground=True)):
