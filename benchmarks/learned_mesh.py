@@ -72,7 +72,7 @@ def _samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     for piece in pieces:
         count = max(2000, int(3_000_000 * piece.area / sum(one.area for one in pieces)))
         material = piece.visual.material = piece.visual.material.to_simple()
-        if piece.visual.uv is None:
+        if piece.visual.uv is None or material.image is None:
             sample, _ = trimesh.sample.sample_surface(piece, count, seed=1)
             color = np.tile(material.main_color, (len(sample), 1))
         else:
