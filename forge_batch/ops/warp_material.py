@@ -178,6 +178,31 @@ def _pixel(image: wp.array(dtype=wp.uint8, ndim=3), table: wp.array(dtype=wp.flo
     return wp.vec3(table[wp.int32(image[y, x, 0])], table[wp.int32(image[y, x, 1])], table[wp.int32(image[y, x, 2])])
 
 
+@wp.func
+def _blend(
+    image: wp.array(dtype=wp.uint8, ndim=3), table: wp.array(dtype=wp.float32), low: wp.vec2i, high: wp.vec2i, part: wp.vec2
+):
+    top = _pixel(image, table, low[1], low[0]) * (1.0 - part[0]) + _pixel(image, table, low[1], high[0]) * part[0]
+    bottom = _pixel(image, table, high[1], low[0]) * (1.0 - part[0]) + _pixel(image, table, high[1], high[0]) * part[0]
+    return top * (1.0 - part[1]) + bottom * part[1]
+
+
+@wp.func
+def _place_in(uv: wp.vec2, width: wp.int32, height: wp.int32):
+    return wp.vec2(uv[0] * wp.float32(width) - 0.5, uv[1] * wp.float32(height) - 0.5)
+
+
+@wp.func
+def _texels_at(place: wp.vec2, width: wp.int32, height: wp.int32):
+    low = wp.vec2i(_wrapped(wp.int32(wp.floor(place[0])), width), _wrapped(wp.int32(wp.floor(place[1])), height))
+    return low, wp.vec2i((low[0] + 1) % width, (low[1] + 1) % height)
+
+
+@wp.func
+def _parts(place: wp.vec2):
+    return wp.vec2(place[0] - wp.floor(place[0]), place[1] - wp.floor(place[1]))
+
+
 # Read textures that repeat, bilinearly, colours in linear light; as ops.surface_texture.
 @wp.kernel(enable_backward=False)
 def read_texture(
@@ -196,33 +221,16 @@ def read_texture(
         return
     weight = source_weights[i]
     uv = weight[0] * corner_uv[f, 0] + weight[1] * corner_uv[f, 1] + weight[2] * corner_uv[f, 2]
-    h = image.shape[0]
-    w = image.shape[1]
-    px = uv[0] * wp.float32(w) - 0.5
-    py = uv[1] * wp.float32(h) - 0.5
-    fx = px - wp.floor(px)
-    fy = py - wp.floor(py)
-    x0 = _wrapped(wp.int32(wp.floor(px)), w)
-    y0 = _wrapped(wp.int32(wp.floor(py)), h)
-    x1 = (x0 + 1) % w
-    y1 = (y0 + 1) % h
-    top = _pixel(image, table, y0, x0) * (1.0 - fx) + _pixel(image, table, y0, x1) * fx
-    bottom = _pixel(image, table, y1, x0) * (1.0 - fx) + _pixel(image, table, y1, x1) * fx
-    color[i] = top * (1.0 - fy) + bottom * fy
-    h = picture.shape[0]
-    w = picture.shape[1]
-    if w > 0:
-        px = uv[0] * wp.float32(w) - 0.5
-        py = uv[1] * wp.float32(h) - 0.5
-        fx = px - wp.floor(px)
-        fy = py - wp.floor(py)
-        x0 = _wrapped(wp.int32(wp.floor(px)), w)
-        y0 = _wrapped(wp.int32(wp.floor(py)), h)
-        x1 = (x0 + 1) % w
-        y1 = (y0 + 1) % h
-        upper = _pair(picture, y0, x0) * (1.0 - fx) + _pair(picture, y0, x1) * fx
-        lower = _pair(picture, y1, x0) * (1.0 - fx) + _pair(picture, y1, x1) * fx
-        both = upper * (1.0 - fy) + lower * fy
+    place = _place_in(uv, image.shape[1], image.shape[0])
+    low, high = _texels_at(place, image.shape[1], image.shape[0])
+    color[i] = _blend(image, table, low, high, _parts(place))
+    if picture.shape[1] > 0:
+        place = _place_in(uv, picture.shape[1], picture.shape[0])
+        low, high = _texels_at(place, picture.shape[1], picture.shape[0])
+        part = _parts(place)
+        upper = _pair(picture, low[1], low[0]) * (1.0 - part[0]) + _pair(picture, low[1], high[0]) * part[0]
+        lower = _pair(picture, high[1], low[0]) * (1.0 - part[0]) + _pair(picture, high[1], high[0]) * part[0]
+        both = upper * (1.0 - part[1]) + lower * part[1]
         material[i] = wp.vec3(both[0], both[1], material[i][2])
 
 
@@ -261,10 +269,6 @@ def project(
     py = wp.clamp(py, wp.float64(0.0), wp.float64(h - 1))
     x0 = wp.int32(px)
     y0 = wp.int32(py)
-    x1 = wp.min(x0 + 1, v - 1)
-    y1 = wp.min(y0 + 1, h - 1)
-    fx = wp.float32(px - wp.float64(x0))
-    fy = wp.float32(py - wp.float64(y0))
-    top = _pixel(image, table, y0, x0) * (1.0 - fx) + _pixel(image, table, y0, x1) * fx
-    bottom = _pixel(image, table, y1, x0) * (1.0 - fx) + _pixel(image, table, y1, x1) * fx
-    color[i] = color[i] + (w / wp.max(total[i], 1.0)) * (top * (1.0 - fy) + bottom * fy)
+    part = wp.vec2(wp.float32(px - wp.float64(x0)), wp.float32(py - wp.float64(y0)))
+    read = _blend(image, table, wp.vec2i(x0, y0), wp.vec2i(wp.min(x0 + 1, v - 1), wp.min(y0 + 1, h - 1)), part)
+    color[i] = color[i] + (w / wp.max(total[i], 1.0)) * read
