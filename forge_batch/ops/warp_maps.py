@@ -59,12 +59,21 @@ for depth in (wp.uint8, wp.uint16):
     wp.overload(spread, [wp.array(dtype=wp.int32), wp.array(dtype=depth, ndim=2), wp.array(dtype=depth, ndim=2)])
 
 
+# Give tangent, bitangent and normal, none of them of unit length; as gbuffer.Frame.
 @wp.func
-def _tangent(tangents: wp.array(dtype=wp.vec4), faces: wp.array(dtype=wp.int32, ndim=2), f: wp.int32, w: wp.vec3):
+def _frame(
+    tangents: wp.array(dtype=wp.vec4),
+    normals: wp.array(dtype=wp.vec3),
+    faces: wp.array(dtype=wp.int32, ndim=2),
+    f: wp.int32,
+    w: wp.vec3,
+):
     a = tangents[faces[f, 0]]
     b = tangents[faces[f, 1]]
     c = tangents[faces[f, 2]]
-    return w[0] * wp.vec3(a[0], a[1], a[2]) + w[1] * wp.vec3(b[0], b[1], b[2]) + w[2] * wp.vec3(c[0], c[1], c[2])
+    tangent = w[0] * wp.vec3(a[0], a[1], a[2]) + w[1] * wp.vec3(b[0], b[1], b[2]) + w[2] * wp.vec3(c[0], c[1], c[2])
+    normal = mix3(normals, faces, f, w)
+    return tangent, a[3] * wp.cross(normal, tangent), normal
 
 
 # Write the source's normal in the tangent space of the mesh, mean of a texel's samples.
@@ -91,9 +100,7 @@ def normal_texels(
         i = t * n * n + s
         if kind[i] != MISS:
             f = face[i]
-            T = _tangent(tangents, faces, f, weights[i])
-            N = mix3(normals, faces, f, weights[i])
-            B = tangents[faces[f, 0]][3] * wp.cross(N, T)
+            T, B, N = _frame(tangents, normals, faces, f, weights[i])
             normal = wp.normalize(mix3(source_normals, source_corners, source_face[i], source_weights[i]))
             determinant = wp.dot(T, wp.cross(B, N))
             turn = wp.sign(determinant)
@@ -149,9 +156,7 @@ def error_texels(
         i = t * n * n + s
         if kind[i] != MISS:
             f = face[i]
-            T = _tangent(tangents, faces, f, weights[i])
-            N = mix3(normals, faces, f, weights[i])
-            B = tangents[faces[f, 0]][3] * wp.cross(N, T)
+            T, B, N = _frame(tangents, normals, faces, f, weights[i])
             normal = wp.normalize(mix3(source_normals, source_corners, source_face[i], source_weights[i]))
             seen = x * T + y * B + z * N
             total = total + wp.degrees(wp.atan2(wp.length(wp.cross(seen, normal)), wp.dot(seen, normal)))
