@@ -2,7 +2,6 @@
 
     python benchmarks/gpu_bake.py --prepare DIR --data DATA     anywhere: the pairs, as the files that the bake stages read
     python benchmarks/gpu_bake.py --pairs DIR                   on the machine with the GPU; writes results/gpu_bake.json
-    python benchmarks/gpu_bake.py --pairs DIR --variants        there too: each way of sending rays; results/gpu_variants.json
 
 DATA as for bake.py. `device_ms` is the time of kernels and copies on the GPU alone (CUDA events), `wall_ms` what passes from
 arrays in memory to maps in memory, `files_to_png_ms` from the two files to the bytes of all PNGs; medians of ROUNDS, warm.
@@ -34,7 +33,7 @@ import numpy as np
 from forge_batch.ops.bake import CpuBaker
 from forge_batch.ops.baker import MISS, Baker, Search, Sky
 from forge_batch.ops.gbuffer import gbuffer
-from forge_batch.ops.gpu_baker import GpuBaker, Tuning
+from forge_batch.ops.gpu_baker import GpuBaker
 from forge_batch.ops.gpu_name import gpu_name
 from forge_batch.ops.gpu_raster import cover, start_warp
 from forge_batch.ops.image_file import encode_working_png
@@ -65,15 +64,6 @@ CASES = {"2048": (2048, 1), "4096": (4096, 1), "4096_2x": (4096, 2), "8192": (81
 
 NVDIFFRAST_SNAP = 2**0.5 / 32 + 1e-3
 """Texels by which an edge can move when both its ends are rounded to 1/16, and float32's own error."""
-
-VARIANTS = {
-    "as it is": Tuning(),
-    "blocks of 32": Tuning(block=32),
-    "blocks of 128": Tuning(block=128),
-    "texels by surface": Tuning(order="surface"),
-    "cubql": Tuning(tree="cubql"),
-    "cubql, texels by surface": Tuning(tree="cubql", order="surface"),
-}
 
 
 def prepare(folder: Path, data: Path) -> None:
@@ -205,7 +195,6 @@ def case(folder: Path, size: int, samples: int) -> dict[str, Any]:
     """Measure one texture size."""
     wp = start_warp()
     low, source = load_mesh(folder / "mesh.npz"), load_source(folder / "source_mesh.npz")
-    wp.set_mempool_release_threshold("cuda:0", 0)
     search = Search(CAGE, samples)
     result: dict[str, Any] = {"size": size, "samples_along_an_edge": samples}
     result |= {"low_triangles": len(low.faces), "source_triangles": len(source.mesh.faces)}
@@ -220,43 +209,19 @@ def case(folder: Path, size: int, samples: int) -> dict[str, Any]:
     return result
 
 
-def variants(folder: Path, size: int) -> dict[str, Any]:
-    """Measure each way of sending the rays: the sky's kernels, a whole bake, and how far its map is from the usual."""
-    low, source = load_mesh(folder / "mesh.npz"), load_source(folder / "source_mesh.npz")
-    usual = GpuBaker(low, source, size, Search(CAGE)).occlusion_map(Sky(RAYS, DISTANCE)).astype(int)
-    found: dict[str, Any] = {}
-    for name, tuning in VARIANTS.items():
-        try:
-            baker = GpuBaker(low, source, size, Search(CAGE), tuning=tuning)
-            difference = np.abs(usual - baker.occlusion_map(Sky(RAYS, DISTANCE)))
-            sky = device_ms(lambda baker=baker: baker.occlusion_map(Sky(RAYS, DISTANCE)))
-            build = median_ms(lambda tuning=tuning: all_maps(GpuBaker(low, source, size, Search(CAGE), tuning=tuning)), 2)
-            row: dict[str, Any] = {"sky_kernels_ms": sky["kernels"], "wall_ms_all_maps": build}
-            row |= {"texels_that_differ": float((difference > 1).mean()), "by_kernel": dict(list(sky.items())[:4])}
-        except Exception as error:  # noqa: BLE001 - the next one may do
-            row = {"error": f"{type(error).__name__}: {error}"[:300]}
-        found[name] = row
-        print(f"{name:32}", json.dumps(row), flush=True)
-    return found
-
-
 def main() -> None:
     """Prepare, or measure and keep what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prepare", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--pairs", type=Path)
-    parser.add_argument("--variants", action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.prepare:
         prepare(options.prepare, options.data)
         return
     results: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, {gpu_name()}", "rays": RAYS}
-    out = options.out or HERE / "results" / ("gpu_variants.json" if options.variants else "gpu_bake.json")
-    if options.variants:
-        out.write_text(json.dumps({**results, "2048": variants(options.pairs, 2048)}, indent=1) + "\n")
-        return
+    out = options.out or HERE / "results" / "gpu_bake.json"
     command = [sys.executable, "-c", FIRST_CALL, str(options.pairs)]
     spent = []
     for _ in range(3):  # the first compiles
