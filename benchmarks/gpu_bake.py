@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,17 @@ def prepare(folder: Path, data: Path) -> None:
     save_mesh(folder / "mesh.npz", low, {"texture_size": 2048})
 
 
+def each_map(baker: Baker, rays: int = RAYS) -> Iterator[tuple[str, np.ndarray]]:
+    """Bake everything, one map after the other, with their names."""
+    yield "normal", baker.normal_map()
+    yield from baker.color_maps()._asdict().items()
+    yield from baker.material_maps()._asdict().items()
+    yield "occlusion", baker.occlusion_map(Sky(rays, DISTANCE))
+
+
 def all_maps(baker: Baker, rays: int = RAYS) -> dict[str, np.ndarray]:
     """Bake everything."""
-    color, material = baker.color_maps(), baker.material_maps()
-    maps = {"normal": baker.normal_map(), "base_color": color.base_color, "unseen": color.unseen}
-    maps |= {"metallic": material.metallic, "roughness": material.roughness}
-    return {**maps, "occlusion": baker.occlusion_map(Sky(rays, DISTANCE))}
+    return dict(each_map(baker, rays))
 
 
 def median_ms(work: Callable[[], object], rounds: int = ROUNDS) -> float:
@@ -113,11 +118,10 @@ def device_ms(work: Callable[[], object]) -> dict[str, float]:
 
 def from_files(folder: Path, size: int, samples: int) -> int:
     """Do all that the four stages do, from two files to the bytes of the PNGs."""
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(6) as pool:  # the coder lets go of Python's lock
         low, source = pool.submit(load_mesh, folder / "mesh.npz"), pool.submit(load_source, folder / "source_mesh.npz")
         baker = GpuBaker(low.result(), source.result(), size, Search(CAGE, samples))
-    with ThreadPoolExecutor(6) as pool:  # the coder lets go of Python's lock
-        return sum(map(len, pool.map(encode_working_png, all_maps(baker).values())))
+        return sum(map(len, pool.map(encode_working_png, (image for _, image in each_map(baker)))))
 
 
 def differences(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], texels: np.ndarray) -> dict[str, Any]:

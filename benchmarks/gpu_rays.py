@@ -71,9 +71,9 @@ def measure(folder: Path) -> dict[str, Any]:
     """Build each tree and send the rays through it."""
     low, source = load_mesh(folder / "mesh.npz"), load_source(folder / "source_mesh.npz")
     baker = GpuBaker(low, source, SIZE, Search(CAGE), DEVICE)
-    high, vertices = baker._high, source.mesh.vertices  # noqa: SLF001 - the same source, already on the device
-    corners = vertices.min(axis=0), vertices.max(axis=0)
-    tree = build_tree(high.vertices, high.faces, *corners)
+    high = baker._high  # noqa: SLF001 - the same source, already on the device
+    bounds = source.mesh.bounds
+    tree = build_tree(high.vertices, high.faces, bounds)
     look = DeviceSky(Sky(RAYS, DISTANCE), low, high, tree, SIZE, 1)
     [band] = baker._bands()  # noqa: SLF001
     points = look._points(band)  # noqa: SLF001
@@ -97,7 +97,7 @@ def measure(folder: Path) -> dict[str, Any]:
         }
 
     ours = send(sky, tree, 0)
-    rows = {"ours": row(lambda: build_tree(high.vertices, high.faces, *corners), sky, tree, 0)}
+    rows = {"ours": row(lambda: build_tree(high.vertices, high.faces, bounds), sky, tree, 0)}
     print("ours", rows["ours"], flush=True)
     flat = high.faces.flatten()
     for kind, name in TREES.items():

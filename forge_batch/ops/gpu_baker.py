@@ -188,8 +188,7 @@ class GpuBaker:
     @cached_property
     def _tree(self) -> Any:
         """Hold the source's faces as the rays of occlusion want them."""
-        vertices = self._high.source.mesh.vertices
-        return build_tree(self._high.vertices, self._high.faces, vertices.min(axis=0), vertices.max(axis=0))
+        return build_tree(self._high.vertices, self._high.faces, self._high.source.mesh.bounds)
 
     @property
     def _rows(self) -> list[tuple[int, int]]:

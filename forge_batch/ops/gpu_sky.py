@@ -53,11 +53,12 @@ class DeviceSky:
         """Send the rays of a band's texels, and keep what they find."""
         points = self._points(band)
         texels = self._texels(points)
+        kernel = self._kernels.fading_sky if self._sky.falloff else self._kernels.sky
         part = max(32, LAUNCH // self._sky.rays)
         for start in range(0, len(texels), part):
             sent = [self._tree, points, self._rays, texels, start, self._out]
             threads = min(part, len(texels) - start)
-            self._wp.launch(self._kernels.sky, threads, inputs=sent, device=self.device, block_dim=BLOCK)
+            self._wp.launch(kernel, threads, inputs=sent, device=self.device, block_dim=BLOCK)
             if progress is not None:
                 self._wp.synchronize_device(self.device)
                 progress(min(1.0, (start + part) / len(texels)))

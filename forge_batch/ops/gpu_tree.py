@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from forge_batch.ops.gpu_raster import start_warp
 
@@ -12,23 +13,22 @@ MARGIN = 2e-6
 """Of the greatest coordinate: what boxes are wider than their faces, for the rounding of float32."""
 
 
-def build_tree(vertices: Any, faces: Any, low: np.ndarray, high: np.ndarray) -> Any:
+def build_tree(vertices: Any, faces: Any, bounds: Float32[np.ndarray, "2 3"]) -> Any:
     """Pack the faces of a surface into a warp_tree.Tree.
 
     Args:
         vertices: Device array of n points.
         faces: Device array (m, 3), m >= 1.
-        low: Least corner of the surface.
-        high: Greatest corner of the surface.
+        bounds: Least and greatest corner of the surface.
     """
     wp = start_warp()
     from forge_batch.ops import warp_tree as kernels  # noqa: PLC0415
 
     device, count = vertices.device, faces.shape[0]
-    scale = 1.0 / max(float((high - low).max()), 1e-30)
-    margin = MARGIN * float(np.abs([low, high]).max())
+    scale = 1.0 / max(float(np.ptp(bounds, axis=0).max()), 1e-30)
+    margin = MARGIN * float(np.abs(bounds).max())
     keys, order = (wp.empty(2 * count, dtype=wp.int32, device=device) for _ in range(2))
-    wp.launch(kernels.place_faces, count, [vertices, faces, wp.vec3(*low.tolist()), scale, keys, order], device=device)
+    wp.launch(kernels.place_faces, count, [vertices, faces, wp.vec3(*bounds[0].tolist()), scale, keys, order], device=device)
     wp.utils.radix_sort_pairs(keys, order, count)
     sizes = [-(-count // 4)]
     while sizes[-1] > 1:

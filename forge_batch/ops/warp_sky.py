@@ -164,37 +164,48 @@ def list_texels(
         texels[sums[t] - 1] = texel_of(points, t)
 
 
-# Sum what a texel's rays meet: each counts whole, or less the farther away it is; its samples send them in turns.
-@wp.kernel(enable_backward=False)
-def sky(
-    tree: Tree,
-    points: Points,
-    rays: Rays,
-    texels: wp.array(dtype=wp.int32),
-    offset: wp.int32,
-    out: wp.array(dtype=wp.float32),
-):
-    texel = texels[wp.tid() + offset]
-    samples = count_samples(points, texel)
-    row = points.first_row + texel / points.size
-    turn = turn_of(rays, row, texel % points.size)
-    count = rays.pattern.shape[0]
-    nn = points.n * points.n
-    dark = wp.float32(0.0)
-    j = wp.int32(0)
-    for s in range(nn):
-        i = texel * nn + s
-        if points.kind[i] != MISS:
-            basis = basis_of(points, rays, i)
-            for k in range(j, count, samples):
-                direction = direction_of(rays, turn, basis, k)
-                met = _floor_distance(basis.origin, direction, rays.floor)
-                if met >= rays.reach or rays.falloff > 0.0:
-                    met = meet(tree, basis.origin, direction, wp.min(met, rays.reach), rays.falloff == 0.0)
-                if met < rays.reach:
-                    dark = dark + wp.where(rays.falloff > 0.0, wp.pow(1.0 - met / rays.reach, rays.falloff), 1.0)
-            j = j + 1
-    out[row * points.size + texel % points.size] = 1.0 - dark / wp.float32(count)
+# Make the kernel that sums what a texel's rays meet; its samples send them in turns. `fading`: what is far away counts less, so
+# that the nearest face must be found, where else any will do. A kernel for each: one for both takes 93 ms where this takes 76.
+def _sky(fading: bool):
+    @wp.kernel(enable_backward=False, module="unique")
+    def sky(
+        tree: Tree,
+        points: Points,
+        rays: Rays,
+        texels: wp.array(dtype=wp.int32),
+        offset: wp.int32,
+        out: wp.array(dtype=wp.float32),
+    ):
+        texel = texels[wp.tid() + offset]
+        samples = count_samples(points, texel)
+        row = points.first_row + texel / points.size
+        turn = turn_of(rays, row, texel % points.size)
+        count = rays.pattern.shape[0]
+        nn = points.n * points.n
+        dark = wp.float32(0.0)
+        j = wp.int32(0)
+        for s in range(nn):
+            i = texel * nn + s
+            if points.kind[i] != MISS:
+                basis = basis_of(points, rays, i)
+                for k in range(j, count, samples):
+                    direction = direction_of(rays, turn, basis, k)
+                    floor = _floor_distance(basis.origin, direction, rays.floor)
+                    if wp.static(fading):
+                        met = meet(tree, basis.origin, direction, wp.min(floor, rays.reach), False)
+                        if met < rays.reach:
+                            dark = dark + wp.pow(1.0 - met / rays.reach, rays.falloff)
+                    elif floor < rays.reach:  # noqa: SIM114 - `or` reads both sides
+                        dark = dark + 1.0
+                    elif meet(tree, basis.origin, direction, rays.reach, True) < rays.reach:
+                        dark = dark + 1.0
+                j = j + 1
+        out[row * points.size + texel % points.size] = 1.0 - dark / wp.float32(count)
+
+    return sky
+
+
+sky, fading_sky = _sky(False), _sky(True)
 
 
 # Keep the position and the normal of the first sample of each texel, for `denoise`.

@@ -57,7 +57,7 @@ def test_a_ray_finds_what_warps_own_tree_finds(name: str) -> None:
     """The nearest face is as far as by Warp's own tree, and any face is found if and only if there is one."""
     mesh = MESHES[name]
     vertices, faces = wp.array(mesh.vertices, dtype=wp.vec3, device=DEVICE), wp.array(mesh.faces, dtype=wp.int32, device=DEVICE)
-    tree = build_tree(vertices, faces, mesh.vertices.min(axis=0), mesh.vertices.max(axis=0))
+    tree = build_tree(vertices, faces, mesh.bounds)
     origins, along = rays(mesh)
     found = wp.zeros((len(origins), 3), dtype=wp.float32, device=DEVICE)
     theirs = wp.Mesh(vertices, faces.flatten())
