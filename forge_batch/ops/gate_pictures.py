@@ -163,7 +163,7 @@ def _stretch(asset: Finished) -> Drawn:
 def _thin(asset: Finished) -> Drawn:
     size = asset.texture_size
     widths, chart = chart_widths(asset.mesh, size)
-    thin = widths[chart] < min(float(asset.wish("unwrap", "padding", 8)), 8.0 * size / 2048.0)
+    thin = widths[chart] < asset.least_gap
     return Drawn(canvas.page(asset.mesh, _no_marks(), thin), "the atlas; red: charts narrower than the padding")
 
 
@@ -186,17 +186,17 @@ def _use(asset: Finished) -> Drawn:
 
 
 def _padding(asset: Finished) -> Drawn:
-    size = asset.texture_size
-    least = min(float(asset.wish("unwrap", "padding", 8)), 8.0 * size / 2048.0)
-    return Drawn(canvas.page(asset.mesh, close_charts(asset.mesh, size, least)), "the atlas; red: where charts come too close")
+    close = close_charts(asset.mesh, asset.texture_size, asset.least_gap)
+    return Drawn(canvas.page(asset.mesh, close), "the atlas; red: where charts come too close")
 
 
 def _strays(asset: Finished) -> Drawn | None:
     color = asset.maps.get("base_color_map")
     if color is None:
         return None
-    reach = max(1, round(min(4.0, 0.5 * float(asset.wish("unwrap", "padding", 8))) * len(color) / 2048))
-    return Drawn(canvas.page(asset.mesh, find_strays(asset.mesh, color, reach)), "the atlas; red: texels of another colour")
+    return Drawn(
+        canvas.page(asset.mesh, find_strays(asset.mesh, color, asset.gutter)), "the atlas; red: texels of another colour"
+    )
 
 
 def _by_face(asset: Finished, values: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarray:

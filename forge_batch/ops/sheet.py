@@ -7,7 +7,7 @@ of atlases, with u from 0 to their number, lost: every raster, search and measur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +28,16 @@ def sheet_side(atlases: int) -> int:
     if not 1 <= atlases <= MOST:
         raise ValueError(f"a sheet holds 1 to {MOST} atlases, not {atlases}")
     return 1 if atlases == 1 else 2
+
+
+def count_atlases(pictures: Sequence[Collection[object]]) -> int:
+    """Say on how many atlases the materials of a file lie, by the pictures of each: their number if each has its own, else one.
+
+    Materials that share a picture share its texels, and of materials without pictures nobody can tell.
+    """
+    every = [picture for own in pictures for picture in set(own)]
+    apart = all(pictures) and len(every) == len(set(every))
+    return len(pictures) if apart and 1 <= len(pictures) <= MOST else 1
 
 
 def corner(number: Int[np.ndarray, "*n"], side: int) -> Int[np.ndarray, "*n 2"]:
