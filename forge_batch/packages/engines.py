@@ -52,7 +52,8 @@ class Engine:
         said = f"{self.how} {self.how_skinned}".format(**words).strip() if asset.rig else self.how.format(**words)
         if len(every) == 1:
             return said
-        return f"{said} It has {len(every)} materials, {every[0].material} to {every[-1].material}, each with the textures of its number."
+        first, last = every[0].material, every[-1].material
+        return f"{said} It has {len(every)} materials, {first} to {last}, each with the textures of its number."
 
 
 ENGINES: Mapping[str, Engine] = {
