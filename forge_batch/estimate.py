@@ -265,7 +265,8 @@ class Estimator:
     def disk(self, tasks: Iterable[Task]) -> int:
         """Give the median of the bytes that these tasks of one asset will leave on disk."""
         tasks = list(tasks)
-        texels = next((t.params.texture_size**2 * t.params.atlases for t in tasks if hasattr(t.params, "atlases")), 2048**2)
+        asked = next((task.params.model_dump() for task in tasks if task.stage.name == "unwrap"), {})
+        texels = asked.get("texture_size", 2048) ** 2 * asked.get("atlases", 1)
         return sum(self._slot_bytes(task.stage.name, slot.name, texels) for task in tasks for slot in task.stage.outputs)
 
     def _slot_bytes(self, stage: str, slot: str, texels: int) -> int:

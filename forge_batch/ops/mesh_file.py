@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,14 +31,8 @@ def decode_textured(data: bytes, kind: str, name: str) -> tuple[Mesh, dict[str, 
     materials with pictures of their own, uv and textures are those of the sheet (see ops.sheet), in the order of their names;
     where they cannot be put on one, the textures are left out.
     """
-    with _telling(kind, name):
-        scene = _seen(data, kind)
-        looks = _looks(scene) if kind == "glb" else {}
-        if len(looks) > 1:
-            _put_on_sheet(scene, looks)
-        mesh = _whole(scene)
-    _check(mesh, name)
-    return mesh, _textures(list(looks.values())) if mesh.uv is not None else {}, max(len(looks), 1)
+    mesh, looks = _read(data, kind, name)
+    return mesh, _textures(looks) if mesh.uv is not None else {}, max(len(looks), 1)
 
 
 def decode_mesh(data: bytes, kind: str, name: str) -> Mesh:
@@ -55,24 +48,22 @@ def decode_mesh(data: bytes, kind: str, name: str) -> Mesh:
     Raises:
         StageError: The file cannot be read, or holds no triangles.
     """
-    with _telling(kind, name):
-        mesh = _whole(_seen(data, kind))
-    _check(mesh, name)
-    return mesh
+    return _read(data, kind, name)[0]
 
 
-@contextmanager
-def _telling(kind: str, name: str) -> Iterator[None]:
-    """Turn whatever goes wrong into an error for the person who gave the file."""
+def _read(data: bytes, kind: str, name: str) -> tuple[Mesh, list[Look]]:
+    """Give the mesh of a file, and what the materials of a GLB wire that can lie on one sheet."""
     try:
-        yield
+        scene = _seen(data, kind)
+        looks = _looks(scene) if kind == "glb" else {}
+        if len(looks) > 1:
+            _put_on_sheet(scene, looks)
+        mesh = _whole(scene)
     except Exception as error:
         raise StageError(f"{name} is not a readable {kind.upper()} ({type(error).__name__})", "export it again") from error
-
-
-def _check(mesh: Mesh, name: str) -> None:
     if not len(mesh.faces):
         raise StageError(f"{name} holds no triangles", "give a file with a mesh in it")
+    return mesh, list(looks.values())
 
 
 def _seen(data: bytes, kind: str) -> trimesh.Scene:
@@ -115,12 +106,13 @@ def _look(material: Any) -> Look:
 
 
 def _put_on_sheet(scene: trimesh.Scene, looks: Mapping[int, Look]) -> None:
-    """Carry the uv of every shape to the sheet of its material's atlas."""
+    """Carry the uv of every shape to the sheet, and give all one material: trimesh would lay out those of several anew."""
     numbers = {key: number for number, key in enumerate(looks)}
+    plain = trimesh.visual.material.PBRMaterial()
     for shape in scene.geometry.values():
         down = np.array([[0.0, 1.0], [1.0, -1.0]])  # trimesh counts V upwards
         uv = on_sheet(down[0] + down[1] * shape.visual.uv, numbers[id(shape.visual.material)], len(looks))
-        shape.visual.uv = down[0] + down[1] * uv
+        shape.visual = trimesh.visual.TextureVisuals(uv=down[0] + down[1] * uv, material=plain)
 
 
 def _textures(looks: Sequence[Look]) -> dict[str, np.ndarray]:

@@ -115,7 +115,10 @@ def test_a_package_of_two_atlases_comes_back_on_one_sheet(packed: Mapping[str, M
     assert np.abs(color[row, column].astype(int) - np.where(red[:, None], RED, BLUE)).max() <= 3  # WebP
     assert count_open_edges(mesh) == 0
     if engine in GLBS:
-        assert decode_textured(packed[engine][GLBS[engine]], "glb", "a.glb")[2] == 2
+        alone, maps, atlases = decode_textured(packed[engine][GLBS[engine]], "glb", "a.glb")
+        assert atlases == 2
+        assert red_share(alone) == pytest.approx(SHARES[0], abs=1e-3)
+        assert (maps["base_color_map"] == color).all()
 
 
 @pytest.mark.parametrize("engine", ["ue5", "unity_hdrp", "web"])
