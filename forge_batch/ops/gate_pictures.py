@@ -127,7 +127,7 @@ def _lod_error(level: int) -> Draw:
 
 def _overlap(asset: Finished) -> Drawn:
     cover = draw_cover(asset.mesh, asset.texture_size)
-    return Drawn(canvas.page(asset.mesh, cover > 1), "the atlas; red: texels covered more than once")
+    return Drawn(canvas.page(asset.mesh, asset.atlases, cover > 1), "the atlas; red: texels covered more than once")
 
 
 def _lod_overlap(asset: Finished) -> Drawn | None:
@@ -135,7 +135,10 @@ def _lod_overlap(asset: Finished) -> Drawn | None:
     if not pages:
         return None
     lod, marks = max(pages, key=lambda pair: int(pair[1].sum()))
-    return Drawn(canvas.page(lod, marks), f"the atlas of the level of {len(lod.faces)} triangles; red: covered more than once")
+    return Drawn(
+        canvas.page(lod, asset.atlases, marks),
+        f"the atlas of the level of {len(lod.faces)} triangles; red: covered more than once",
+    )
 
 
 def _no_marks() -> np.ndarray:
@@ -150,7 +153,7 @@ def _faces_on_page(which: str, says: str) -> Draw:
         signed = 0.5 * (a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1])
         if which == "flat":
             return Drawn(canvas.marked(asset.mesh, np.abs(signed) < 1e-14, through=True), says)
-        return Drawn(canvas.page(asset.mesh, _no_marks(), signed < -1e-14), says)
+        return Drawn(canvas.page(asset.mesh, asset.atlases, _no_marks(), signed < -1e-14), says)
 
     return draw
 
@@ -164,7 +167,7 @@ def _thin(asset: Finished) -> Drawn:
     size = asset.texture_size
     widths, chart = chart_widths(asset.mesh, size)
     thin = widths[chart] < asset.least_gap
-    return Drawn(canvas.page(asset.mesh, _no_marks(), thin), "the atlas; red: charts narrower than the padding")
+    return Drawn(canvas.page(asset.mesh, asset.atlases, _no_marks(), thin), "the atlas; red: charts narrower than the padding")
 
 
 def _density(asset: Finished) -> Drawn:
@@ -182,12 +185,12 @@ def _density(asset: Finished) -> Drawn:
 
 
 def _use(asset: Finished) -> Drawn:
-    return Drawn(canvas.page(asset.mesh, _no_marks()), "the atlas: greys are charts, the dark ground is unused")
+    return Drawn(canvas.page(asset.mesh, asset.atlases, _no_marks()), "the atlas: greys are charts, the dark ground is unused")
 
 
 def _padding(asset: Finished) -> Drawn:
     close = close_charts(asset.mesh, asset.texture_size, asset.least_gap)
-    return Drawn(canvas.page(asset.mesh, close), "the atlas; red: where charts come too close")
+    return Drawn(canvas.page(asset.mesh, asset.atlases, close), "the atlas; red: where charts come too close")
 
 
 def _strays(asset: Finished) -> Drawn | None:
@@ -195,7 +198,8 @@ def _strays(asset: Finished) -> Drawn | None:
     if color is None:
         return None
     return Drawn(
-        canvas.page(asset.mesh, find_strays(asset.mesh, color, asset.gutter)), "the atlas; red: texels of another colour"
+        canvas.page(asset.mesh, asset.atlases, find_strays(asset.mesh, color, asset.gutter)),
+        "the atlas; red: texels of another colour",
     )
 
 

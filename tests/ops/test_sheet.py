@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from forge_batch.ops.finished import Finished
+from forge_batch.ops.measure_asset import measure_atlas
+from forge_batch.ops.measure_atlas import measure_each
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.sheet import MOST, cut_out, joined, on_sheet, taken_apart
+from forge_batch.ops.sheet import MOST, count_atlases, cut_out, joined, on_sheet, taken_apart
 
 
 @pytest.mark.parametrize("atlases", range(1, MOST + 1))
@@ -25,3 +28,28 @@ def test_pictures_and_uv_come_back_from_a_sheet(atlases: int) -> None:
     assert apart.uv is not None
     assert (apart.uv.reshape(-1, 3, 2) == triangle).all()
     assert (apart.atlas is None) if atlases == 1 else (list(apart.atlas) == list(range(atlases)))
+
+
+def test_each_atlas_is_measured_by_itself() -> None:
+    """A quarter of the first page and half of the second are used, at 32 texels per metre; the gate holds both together."""
+    small = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    large = small * np.float32([1, 2])
+    faces = np.array([[0, 3, 2], [0, 2, 1]], np.int32)
+    points = np.pad(np.concatenate([small, large + 5]), ((0, 0), (0, 1)))
+    uv = np.concatenate([on_sheet(quad / 2, number, 2) for number, quad in enumerate((small, large))])
+    mesh = Mesh(points, np.concatenate([faces, faces + 4]), uv=uv, normals=np.tile(np.float32([0, 0, 1]), (8, 1)))
+    first, second = measure_each(mesh, 128, 2)
+    assert (first.use, first.density) == (0.25, pytest.approx(32.0))
+    assert (second.use, second.density) == (0.5, pytest.approx(32.0))
+    values = measure_atlas(Finished(mesh, manifest={"unwrap": {"texture_size": 64, "padding": 4}}, atlases=2))
+    assert values["atlas_use"].value == pytest.approx(37.5)
+    assert values["atlas_use"].note == "atlas 1 25 %, atlas 2 50 %"
+
+
+def test_materials_are_atlases_where_each_has_pictures_of_its_own() -> None:
+    """Shared or missing pictures, or more materials than a sheet holds, are one page."""
+    assert count_atlases([{"a", "b"}, {"c"}]) == 2
+    assert count_atlases([{"a", "b"}, {"b"}]) == 1
+    assert count_atlases([{"a"}, set()]) == 1
+    assert count_atlases([{str(number)} for number in range(MOST + 1)]) == 1
+    assert count_atlases([]) == 1
