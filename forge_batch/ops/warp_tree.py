@@ -3,7 +3,7 @@
 Faces lie in the order of a Hilbert curve through their centres; every four of them, then every four nodes, make a node: the six
 sides of its children's boxes, four numbers each. Children need no names, as those of node i are 4 i to 4 i + 3 one level lower,
 and what is left to visit of a level is four bits, so that all of a walk lives in registers: Kamel and Faloutsos, "On packing
-R-trees", 1993. Warp's own tree of two children a node takes 1.9 times as long for the same rays: docs/baking.md.
+R-trees", 1993. Warp's own tree of two children a node takes 1.5 times as long for the same rays: docs/baking.md.
 
 Importing this module imports Warp, which opens a CUDA context: only ops.gpu_raster imports it, inside a function.
 Annotations are Warp's own types and must be values: no `from __future__ import annotations` here.
