@@ -53,14 +53,19 @@ def faces_atlas(uv: Float[np.ndarray, "v 2"], faces: Int[np.ndarray, "f 3"], atl
 
 
 def taken_apart(mesh: Mesh, atlases: int) -> Mesh:
-    """Give a mesh of a sheet with uv from 0 to 1 on each atlas, and `atlas`; of a single one the mesh itself."""
+    """Give a mesh of a sheet with uv from 0 to 1 on each atlas, and `atlas`; of a single one the mesh itself.
+
+    Faces are sorted by atlas: three.js draws each run of faces with one material by itself.
+    """
     if atlases == 1:
         return mesh
     assert mesh.uv is not None
     side, number = sheet_side(atlases), faces_atlas(mesh.uv, mesh.faces, atlases)
     at = np.zeros((len(mesh.uv), 2), np.float32)
     at[mesh.faces] = corner(number, side)[:, None]
-    return replace(mesh, uv=np.clip(mesh.uv * np.float32(side) - at, 0, 1), atlas=number)
+    order = np.argsort(number, kind="stable")
+    uv = np.clip(mesh.uv * np.float32(side) - at, 0, 1)
+    return replace(mesh, faces=mesh.faces[order], uv=uv, atlas=number[order])
 
 
 def by_atlas(mesh: Mesh) -> list[tuple[int, Mesh, Bool[np.ndarray, " v"]]]:
