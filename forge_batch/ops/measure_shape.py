@@ -172,16 +172,20 @@ def pivot_offset(vertices: Float32[np.ndarray, "v 3"], pivot: str) -> float:
 def front_overlap(
     vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"], mask: Bool[np.ndarray, "h w"], yaw: float
 ) -> float:
-    """Compare the outline seen from the front with the front picture's, both stretched to their own box.
+    """Give intersection over union, 0..1, of `front_outlines`. Perspective in the picture costs a few percent."""
+    return _overlap(*front_outlines(vertices, faces, mask, yaw))
+
+
+def front_outlines(
+    vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"], mask: Bool[np.ndarray, "h w"], yaw: float
+) -> tuple[Bool[np.ndarray, "k k"], Bool[np.ndarray, "k k"]]:
+    """Draw the outline seen from the front and the front picture's, both stretched to their own box.
 
     Args:
         vertices: Positions, metres.
         faces: Corners.
         mask: Where the front picture shows the object.
         yaw: Degrees by which `place` turned the object about +Y, so that its front picture shows it from this azimuth.
-
-    Returns:
-        Intersection over union, 0..1. Perspective in the picture costs a few percent.
     """
 
     def boxed(outline: np.ndarray) -> np.ndarray:
@@ -190,6 +194,4 @@ def front_overlap(
         return np.asarray(cv2.resize(cut, (256, 256), interpolation=cv2.INTER_AREA) > 0.5)
 
     bounds = np.stack([vertices.min(axis=0), vertices.max(axis=0)]) * np.float32(MARGIN)
-    drawn = boxed(silhouette(vertices, faces, yaw, 0.0, OUTLINE, bounds).astype(np.float32))
-    seen = boxed(mask.astype(np.float32))
-    return float((drawn & seen).sum() / max((drawn | seen).sum(), 1))
+    return boxed(silhouette(vertices, faces, yaw, 0.0, OUTLINE, bounds).astype(np.float32)), boxed(mask.astype(np.float32))
