@@ -56,7 +56,9 @@ class Distortion(NamedTuple):
     empty_faces: int
 
 
-def unwrap(mesh: Mesh, size: int, padding: int, density: float | None, *, folder: Path, timeout: float) -> Unwrapped:
+def unwrap(
+    mesh: Mesh, size: int, padding: int, density: float | None, *, folder: Path, timeout: float, crease: float = 180.0
+) -> Unwrapped:
     """Cut, flatten and pack, with `padding` texels between charts and around the page.
 
     xatlas in a child process; where it hangs or crashes, charts projected on planes of their own, and where these cannot be
@@ -69,11 +71,12 @@ def unwrap(mesh: Mesh, size: int, padding: int, density: float | None, *, folder
         density: Texels per metre, or None for the largest that fits.
         folder: Where the child leaves its files for a moment.
         timeout: CPU seconds for charting; packing the charts of a fallback gets 30 in any case.
+        crease: Degrees; charts that meet at a sharper edge are not joined, so that it may be shaded hard.
 
     Raises:
         StageError: The density asked for does not fit, or no way worked.
     """
-    options = {"size": size, "padding": padding, "density": density}
+    options = {"size": size, "padding": padding, "density": density, "crease": crease}
     base, made, facts, fallback = _lay_out(mesh, options, folder, timeout)
     if facts["density"] == 0.0:
         raise _does_not_fit(size, padding, density, facts["fits"])

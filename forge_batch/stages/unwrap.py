@@ -65,6 +65,7 @@ def run(context: StageContext[Params]) -> Metrics:
         params.texel_density,
         folder=context.folder,
         timeout=params.timeout_seconds,
+        crease=params.hard_edges or 180.0,
     )
     context.progress(0.8, "tangents")
     whole = lay_out_copies(mesh, result.mesh, symmetry) if symmetry else result.mesh
@@ -99,7 +100,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="unwrap",
     group="post_processing",
-    version=3,
+    version=4,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),
