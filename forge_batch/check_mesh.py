@@ -19,13 +19,18 @@ NOT_IN_A_FILE = Measured(None, "needs what the mesh was made from, which is not 
 
 
 def mesh_gates(
-    mesh: Mesh, maps: Mapping[str, np.ndarray], texture_size: int = 2048, wish: Mapping[str, Any] | None = None
+    mesh: Mesh,
+    maps: Mapping[str, np.ndarray],
+    atlases: int = 1,
+    texture_size: int = 2048,
+    wish: Mapping[str, Any] | None = None,
 ) -> list[Gate]:
     """Measure a mesh and its textures by the same functions as `inspect`.
 
     Args:
         mesh: Metres; normals are made where it has none.
         maps: By slot name, as `inspect` has them.
+        atlases: How many the maps, and uv, are of.
         texture_size: Texels of the page where there are no maps.
         wish: A resolved manifest, whose limits and kind count; nothing where nobody knows it.
     """
@@ -33,7 +38,7 @@ def mesh_gates(
     wish["unwrap"] = {"texture_size": texture_size, **wish.get("unwrap", {})}
     if mesh.normals is None:
         mesh = replace(mesh, normals=split_vertex_normals(mesh.vertices, mesh.faces))
-    return finished_gates(Finished(mesh, maps=maps, manifest=wish))
+    return finished_gates(Finished(mesh, maps=maps, manifest=wish, atlases=atlases))
 
 
 def finished_gates(asset: Finished) -> list[Gate]:

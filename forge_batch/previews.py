@@ -152,7 +152,7 @@ class Previews:
         return bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene([solid]), include_normals=True))
 
     def _glb(self, level: int, shown: str) -> bytes:
-        from forge_batch.ops.glb import encode_glb  # noqa: PLC0415 - heavy
+        from forge_batch.ops.glb import Look, encode_glb  # noqa: PLC0415 - heavy
         from forge_batch.ops.image_file import encode_png, shrunk  # noqa: PLC0415 - heavy
 
         opened = self._opened()
@@ -166,7 +166,7 @@ class Previews:
             "no maps": {},
         }[shown]
         pngs = {name: encode_png(shrunk(image, LARGEST)) for name, image in chosen.items()}
-        return encode_glb(opened.asset, mesh, pngs, opened.asset)
+        return encode_glb(opened.asset, mesh, [Look(opened.asset, pngs)])
 
 
 def picture(home: Path, source: Path, edge: int, *, close: bool = False) -> Path:

@@ -13,7 +13,7 @@ from forge_batch.ops.deviation import measure_deviation
 from forge_batch.ops.exposure import hidden_share
 from forge_batch.ops.finished import Finished, Measured, Values
 from forge_batch.ops.hulls import triangle_budget
-from forge_batch.ops.measure_atlas import count_overlap, measure_layout
+from forge_batch.ops.measure_atlas import count_overlap, measure_each, measure_layout
 from forge_batch.ops.measure_hulls import measure_hulls
 from forge_batch.ops.measure_maps import (
     count_odd_sizes,
@@ -37,6 +37,7 @@ from forge_batch.ops.measure_views import back_detail
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.outline_overlap import outline_overlap
 from forge_batch.ops.rig import Rig
+from forge_batch.ops.sheet import sheet_side
 from forge_batch.ops.source import Projection, SourceMesh
 from forge_batch.ops.topology import signed_volume
 from forge_batch.ops.unwrap import measure_uv
@@ -101,12 +102,14 @@ def measure_atlas(asset: Finished) -> Values:
     """Measure the UV layout; nothing if the mesh has none."""
     if asset.mesh.uv is None:
         return {}
-    size = asset.texture_size
-    padding = min(float(asset.wish("unwrap", "padding", 8)), 8.0 * size / 2048.0)
+    size, padding, atlases = asset.texture_size, asset.least_gap, asset.atlases
     layout, stretch = measure_layout(asset.mesh, size, padding), measure_uv(asset.mesh)
     wanted = asset.wish("unwrap", "texel_density", None)
     error = Measured(None, "the manifest asks for no density") if wanted is None else None
     shared = asset.wish("symmetrize", "uv", "own") == "shared" and asset.reshaped
+    each = measure_each(asset.mesh, size, atlases) if atlases > 1 else []
+    uses = ", ".join(f"atlas {number} {100.0 * one.use:.0f} %" for number, one in enumerate(each, start=1))
+    densities = "".join(f", atlas {number} {one.density:.0f}" for number, one in enumerate(each, start=1))
     on_purpose = Measured(layout.overlap, "halves share texels on purpose: symmetrize.uv is shared", breach="pass")
     turned = Measured(layout.mirrored, "halves share texels on purpose: symmetrize.uv is shared", breach="pass")
     values: Values = {
@@ -116,9 +119,9 @@ def measure_atlas(asset: Finished) -> Values:
         "uv_stretch_mean": Measured(stretch.stretch_mean),
         "uv_stretch_p95": Measured(stretch.stretch_p95),
         "thin_charts": Measured(100.0 * layout.thin, f"of {layout.charts} charts"),
-        "density_variation": Measured(layout.variation, f"{layout.density:.0f} texels per metre"),
+        "density_variation": Measured(layout.variation, f"{layout.density:.0f} texels per metre{densities}"),
         "density_error": error or Measured(100.0 * abs(layout.density / float(wanted) - 1.0)),
-        "atlas_use": Measured(100.0 * layout.use),
+        "atlas_use": Measured(100.0 * layout.use * sheet_side(atlases) ** 2 / atlases, uses),
         "padding": Measured(layout.gap, bound=padding),
     }
     coarse = [lod for lod in asset.lods[1:] if lod.uv is not None]
@@ -181,8 +184,7 @@ def _padding_fill(asset: Finished, base_color: np.ndarray) -> Measured:
     size = base_color.shape[0]
     if base_color.shape[1] != size or (base_color == base_color[0, 0]).all():
         return Measured(None, "the base color is of one colour, or no square")
-    reach = round(min(4.0, 0.5 * float(asset.wish("unwrap", "padding", 8))) * size / 2048)
-    return Measured(100.0 * stray_gutter(asset.mesh, base_color, max(reach, 1)))
+    return Measured(100.0 * stray_gutter(asset.mesh, base_color, asset.gutter))
 
 
 def _constant_maps(asset: Finished, source: SourceMesh) -> Measured:

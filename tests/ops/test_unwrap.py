@@ -15,11 +15,12 @@ from forge_batch.errors import StageError
 from forge_batch.ops.box_charts import box_charts
 from forge_batch.ops.collapse import collapse
 from forge_batch.ops.lod import build_lod
-from forge_batch.ops.measure_atlas import count_overlap
+from forge_batch.ops.measure_atlas import count_overlap, measure_layout
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
 from forge_batch.ops.plane_charts import plane_charts
 from forge_batch.ops.screen_sizes import screen_sizes, sphere_diameter
+from forge_batch.ops.sheet import taken_apart
 from forge_batch.ops.simplify import simplify
 from forge_batch.ops.solid import make_solid
 from forge_batch.ops.tangents import split_by_tangent
@@ -113,7 +114,23 @@ def test_a_density_that_does_not_fit_is_refused_with_what_does(tmp_path: Path) -
     """The error names the largest density that fits and the texture size that would do."""
     with pytest.raises(StageError, match=r"the largest that fits is \d+ px/m") as caught:
         unwrap(box(), 512, 8, 300.0, folder=tmp_path, timeout=60.0)
-    assert "texture_size: 1024" in caught.value.hint
+    assert "texture_size: 1024 or unwrap.atlases: 2" in caught.value.hint
+
+
+def test_a_density_that_one_page_does_not_hold_takes_as_few_as_do(tmp_path: Path) -> None:
+    """The box needs two pages of the four allowed; on the sheet, across them too, charts keep density and padding."""
+    made = unwrap(box(), 512, 8, 300.0, folder=tmp_path, timeout=60.0, atlases=4)
+    assert made.atlases == 2
+    layout = measure_layout(made.mesh, 1024, 8.0)
+    assert (layout.overlap, layout.mirrored, layout.empty_faces) == (0, 0, 0)
+    assert layout.gap >= 8.0
+    assert layout.density == pytest.approx(300.0, rel=1e-3)
+    apart = taken_apart(made.mesh, 2)
+    assert apart.uv is not None
+    assert apart.atlas is not None
+    assert set(apart.atlas) == {0, 1}
+    assert apart.uv.min() >= 4 / 512
+    assert apart.uv.max() <= 508 / 512
 
 
 def test_a_flat_side_of_a_box_is_not_stretched(tmp_path: Path) -> None:
