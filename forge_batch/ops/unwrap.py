@@ -61,7 +61,15 @@ class Distortion(NamedTuple):
 
 
 def unwrap(
-    mesh: Mesh, size: int, padding: int, density: float | None, *, folder: Path, timeout: float, atlases: int = 1
+    mesh: Mesh,
+    size: int,
+    padding: int,
+    density: float | None,
+    *,
+    folder: Path,
+    timeout: float,
+    atlases: int = 1,
+    crease: float = 180.0,
 ) -> Unwrapped:
     """Cut, flatten and pack, with `padding` texels between charts and around the page.
 
@@ -76,11 +84,13 @@ def unwrap(
         folder: Where the child leaves its files for a moment.
         timeout: CPU seconds for charting; packing the charts of a fallback gets 30 in any case.
         atlases: Most pages; more than one are taken only where a density is asked for that one does not hold.
+        crease: Degrees; charts that meet at a sharper edge are not joined, so that it may be shaded hard.
 
     Raises:
         StageError: The density asked for does not fit, or no way worked.
     """
-    options = {"size": size, "padding": padding, "density": density, "atlases": 1 if density is None else atlases}
+    options = {"size": size, "padding": padding, "density": density, "crease": crease}
+    options["atlases"] = 1 if density is None else atlases
     base, made, facts, fallback = _lay_out(mesh, options, folder, timeout)
     if facts["density"] == 0.0:
         raise _does_not_fit(options, facts["fits"])

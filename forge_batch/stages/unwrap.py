@@ -75,6 +75,7 @@ def run(context: StageContext[Params]) -> Metrics:
         params.texel_density,
         folder=context.folder,
         timeout=params.timeout_seconds,
+        crease=params.hard_edges or 180.0,
         atlases=params.atlases,
     )
     context.progress(0.8, "tangents")
@@ -115,7 +116,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="unwrap",
     group="post_processing",
-    version=3,
+    version=4,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),

@@ -76,8 +76,9 @@ def test_charts_neither_overlap_nor_mirror_nor_touch(tmp_path: Path, way: Way | 
     assert (found.mirrored_faces, found.empty_faces) == (0, 0)
     assert _overlap(made.mesh, 512) == 0
     page = _coverage(made.mesh, 512)
+    round_window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13))
     for chart in range(1, min(page.max(), 40) + 1):
-        near = cv2.dilate((page == chart).astype(np.uint8), np.ones((13, 13), np.uint8)) > 0
+        near = cv2.dilate((page == chart).astype(np.uint8), round_window) > 0
         assert not (near & (page != chart) & (page > 0)).any()
     assert measure_topology(welded(made.mesh).faces).closed
 
@@ -168,20 +169,20 @@ def test_lods_use_the_same_vertices_and_stay_closed(textured: Mesh) -> None:
 
 def test_no_lod_lays_two_faces_on_one_texel(tmp_path: Path) -> None:
     """On a page so small that moving borders alone make faces meet, the LOD is built without."""
-    made = unwrap(_low(), 256, 8, None, folder=tmp_path, timeout=60.0).mesh
+    made = unwrap(_low(), 192, 4, None, folder=tmp_path, timeout=60.0).mesh
     mesh = split_by_tangent(replace(made, normals=split_vertex_normals(made.vertices, made.faces)))
-    assert count_overlap(collapse(mesh, len(mesh.faces) // 20, 8 / 256, 0.1), 256) > 0
-    lod = build_lod(mesh, 0.05, 8 / 256, 256, draw_outlines(welded(mesh)))
-    assert lod.overlap == count_overlap(lod.mesh, 256) == 0
+    assert count_overlap(collapse(mesh, len(mesh.faces) // 20, 4 / 192, 0.1), 192) > 0
+    lod = build_lod(mesh, 0.05, 4 / 192, 192, draw_outlines(welded(mesh)))
+    assert lod.overlap == count_overlap(lod.mesh, 192) == 0
     assert len(lod.mesh.faces) < 0.2 * len(mesh.faces)
 
 
 def test_charts_do_not_hold_a_lod(tmp_path: Path) -> None:
-    """A quarter of 2,000 faces in 300 charts is reached, closed and unturned: corners of charts collapse, small charts go."""
+    """A quarter of 2,000 faces in 200 charts is reached, closed and unturned: corners of charts collapse, small charts go."""
     low = _low()
-    noise = np.random.default_rng(1).normal(0, 0.01 * low.diagonal, low.vertices.shape)
+    noise = np.random.default_rng(1).normal(0, 0.02 * low.diagonal, low.vertices.shape)
     made = unwrap(Mesh((low.vertices + noise).astype(np.float32), low.faces), 1024, 8, None, folder=tmp_path, timeout=60.0)
-    assert made.charts >= 300
+    assert made.charts >= 200
     mesh = split_by_tangent(replace(made.mesh, normals=split_vertex_normals(made.mesh.vertices, made.mesh.faces)))
     lod = collapse(mesh, 500, 8 / 1024, 0.1)
     assert len(lod.faces) <= 500
