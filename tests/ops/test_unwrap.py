@@ -114,18 +114,18 @@ def test_density_is_the_same_everywhere(tmp_path: Path) -> None:
 def test_a_density_that_does_not_fit_is_refused_with_what_does(tmp_path: Path) -> None:
     """The error names the largest density that fits and the texture size that would do."""
     with pytest.raises(StageError, match=r"the largest that fits is \d+ px/m") as caught:
-        unwrap(box(), 512, 8, 300.0, folder=tmp_path, timeout=60.0)
+        unwrap(box(), 512, 8, 240.0, folder=tmp_path, timeout=60.0)
     assert "texture_size: 1024 or unwrap.atlases: 2" in caught.value.hint
 
 
 def test_a_density_that_one_page_does_not_hold_takes_as_few_as_do(tmp_path: Path) -> None:
-    """The box needs two pages of the four allowed; on the sheet, across them too, charts keep density and padding."""
-    made = unwrap(box(), 512, 8, 300.0, folder=tmp_path, timeout=60.0, atlases=4)
+    """Four sides of 240 texels a page: the box takes two of four, and on the sheet charts keep density and padding."""
+    made = unwrap(box(), 512, 8, 240.0, folder=tmp_path, timeout=60.0, atlases=4)
     assert made.atlases == 2
     layout = measure_layout(made.mesh, 1024, 8.0)
     assert (layout.overlap, layout.mirrored, layout.empty_faces) == (0, 0, 0)
     assert layout.gap >= 8.0
-    assert layout.density == pytest.approx(300.0, rel=1e-3)
+    assert layout.density == pytest.approx(240.0, rel=1e-3)
     apart = taken_apart(made.mesh, 2)
     assert apart.uv is not None
     assert apart.atlas is not None
