@@ -148,7 +148,7 @@ class GBuffer:
     ) -> None:
         check_pair(mesh)
         self.mesh, self.source, self.size, self.samples = mesh, source, size, search.samples
-        self.scene = RayScene(source.mesh)
+        self.scene = RayScene(source.mesh, watertight=False)
         self.source_normals = source_normals(source.mesh, search.crease)
         self._search = SourceSearch(mesh, self.scene, search.cage * mesh.diagonal)
         self._state = np.zeros(size * size, np.uint8)  # 0 for a texel that is not covered, else 1 + its place in _WORTH
