@@ -92,10 +92,12 @@ def normal_error(buffer: GBuffer, normal: UInt16[np.ndarray, "s s 3"]) -> UInt8[
 
 
 def color_maps(buffer: GBuffer) -> ColorMaps:
-    """Give base colour, and which texels' colour was invented because no input image saw the surface."""
-    color, unseen = _room(buffer, np.uint8, 3), _room(buffer, np.uint8)
+    """Give base colour, with alpha if the source is masked, and which texels' colour no input image saw and was invented."""
+    color, unseen = _room(buffer, np.uint8, 4 if buffer.source.masked else 3), _room(buffer, np.uint8)
     for band in buffer.bands():
-        color[band.texel] = np.rint(linear_to_srgb(_mean(band.material.base_color, band.starts)) * 255)
+        color[band.texel, :3] = np.rint(linear_to_srgb(_mean(band.material.base_color, band.starts)) * 255)
+        if band.material.alpha is not None:
+            color[band.texel, 3] = _byte(_mean(band.material.alpha[:, None], band.starts)[:, 0])
         unseen[band.texel] = np.where(_mean(band.material.seen[:, None], band.starts)[:, 0] < 0.5, 255, 0)
     return ColorMaps(_padded(buffer, color), _padded(buffer, unseen))
 

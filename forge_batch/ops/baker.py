@@ -65,9 +65,13 @@ class Sky(NamedTuple):
 
 
 class ColorMaps(NamedTuple):
-    """Be base colour (s, s, 3) in sRGB and `unseen` (s, s), 255 where no input image saw the surface well."""
+    """Be base colour in sRGB, three channels, or four with straight alpha if the source is masked; and `unseen`.
 
-    base_color: UInt8[np.ndarray, "s s 3"]
+    That is 255 where no input image saw the surface well. Colour is good under any alpha: what is clear, in the source and
+    round the charts, has that of the nearest place that is not.
+    """
+
+    base_color: UInt8[np.ndarray, "s s c"]
     unseen: UInt8[np.ndarray, "s s"]
 
 

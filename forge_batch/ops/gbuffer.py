@@ -87,11 +87,13 @@ class Band:
         """Material of the source at the h samples that count."""
         face, weights = self.source_face[self.counted], self.source_barycentric[self.counted]
         count = len(face)
-        result = Samples(np.empty((count, 3), np.float32), *(np.empty(count, np.float32) for _ in range(3)))
+        numbers = 4 if self.buffer.source.masked else 3
+        result = Samples(np.empty((count, 3), np.float32), *(np.empty(count, np.float32) for _ in range(numbers)))
 
         def run(part: slice) -> None:
             for whole, piece in zip(result, self.buffer.source.sample(face[part], weights[part]), strict=True):
-                whole[part] = piece
+                if whole is not None:
+                    whole[part] = piece
 
         in_threads(run, count)
         return result

@@ -159,9 +159,13 @@ class GpuBaker:
 
     def color_maps(self) -> ColorMaps:
         """Give base colour and what no image saw; see bake.color_maps."""
-        out, unseen = self._zeros(self._wp.uint8, 3), self._zeros(self._wp.uint8, 1)
+        masked = self._high.source.masked
+        out, unseen = self._zeros(self._wp.uint8, 4 if masked else 3), self._zeros(self._wp.uint8, 1)
         for band in self._bands():
             read = self._read(band)
+            if masked:
+                alpha = self._high.read_alpha(band.source_face, band.source_weights)
+                self._launch(self._maps.alpha_texels, [*self._place(band), alpha, out], band.rows * self.size)
             self._launch(self._maps.color_texels, [*self._place(band), *read, out, unseen.flatten()], band.rows * self.size)
         return ColorMaps(self._padded(out), self._padded(unseen))
 

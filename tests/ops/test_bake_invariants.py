@@ -15,7 +15,7 @@ from forge_batch.ops.normals import split_vertex_normals
 from forge_batch.ops.render import read_linear
 from forge_batch.ops.source import load_source, save_source
 from forge_batch.ops.srgb import linear_to_srgb, srgb_to_linear
-from forge_batch.ops.surface_texture import SurfaceTexture
+from forge_batch.ops.surface_texture import SurfaceTexture, masked_texture
 from forge_batch.ops.tangents import split_by_tangent
 from tests.bake_pairs import UPRIGHT, colored, flat_sheet, joined, knot, low_square, ring, sheet, tube, unwrapped
 
@@ -162,6 +162,32 @@ def test_a_textured_source_is_read_between_its_texels_in_linear_light(tmp_path: 
     np.testing.assert_allclose(row, linear_to_srgb(white) * 255, atol=0.51)
     assert (baker.material_maps().metallic == 51).all()
     assert (baker.material_maps().roughness == 102).all()
+
+
+def test_a_masked_source_leaves_its_alpha_beside_clean_colour(tmp_path: Path) -> None:
+    """A green leaf left of clear black, saved and loaded: alpha falls linearly, half way at the border, and all stays green."""
+    plate = flat_sheet()
+    uv = ((plate.vertices[:, :2] + 1) / 2)[plate.faces].astype(np.float32)
+    leaf = np.zeros((8, 8, 4), np.uint8)
+    leaf[:, :4] = (40, 160, 60, 255)
+    save_source(tmp_path / "source.npz", replace(colored(plate), texture=masked_texture(uv, leaf)))
+    chart = low_square(tuple((0.1 + 0.8 * u, 0.1 + 0.8 * v) for u, v in UPRIGHT))
+    image = color_maps(GBuffer(chart, load_source(tmp_path / "source.npz"), 80, Search(0.05, samples=2))).base_color
+    np.testing.assert_array_equal(image[..., :3], np.broadcast_to([40, 160, 60], (80, 80, 3)))
+    place = (np.arange(64) + 0.5) / 8  # texels of the leaf: 8 of the map each
+    falling = np.clip(4.5 - place, 0, 1)[8:56]
+    np.testing.assert_allclose(image[40, 16:64, 3], falling * 255, atol=0.51)
+    assert set(image[40, 16:36, 3]) == {255}
+    assert set(image[40, 44:60, 3]) == {0}
+
+
+def test_an_opaque_texture_leaves_no_alpha() -> None:
+    """A picture whose alpha is 255 all over, or 0 all over, covers a surface without holes: three channels."""
+    uv = np.zeros((1, 3, 2), np.float32)
+    for alpha in (255, 0):
+        texture = masked_texture(uv, np.full((2, 2, 4), alpha, np.uint8))
+        assert texture.alpha is None
+        assert texture.base_color.shape == (2, 2, 3)
 
 
 def test_only_covered_samples_count() -> None:
