@@ -166,7 +166,8 @@ class Previews:
             "no maps": {},
         }[shown]
         pngs = {name: encode_png(shrunk(image, LARGEST)) for name, image in chosen.items()}
-        return encode_glb(opened.asset, mesh, pngs, opened.asset)
+        masked = "base_color" in chosen and chosen["base_color"].shape[2] == 4
+        return encode_glb(opened.asset, mesh, pngs, opened.asset, masked=masked)
 
 
 def picture(home: Path, source: Path, edge: int, *, close: bool = False) -> Path:

@@ -40,6 +40,7 @@ def encode_glb(
     solids: Mapping[str, Mesh] | None = None,
     points: Mapping[str, Sequence[float]] | None = None,
     rig: Rig | None = None,
+    masked: bool = False,
 ) -> bytes:
     """Give the bytes of a GLB with one textured mesh, one material and its PNGs inside; same input, same bytes.
 
@@ -53,6 +54,7 @@ def encode_glb(
         solids: Convex meshes by name, each a node beside the mesh with a plain material; only positions are used.
         points: Places by name, each an empty node below the mesh, or below the nearest joint.
         rig: For the vertices of the mesh; None for what is not to be bent.
+        masked: Whether the base colour's alpha cuts holes.
 
     Raises:
         ValueError: The mesh lacks uv, normals or tangents, or is degenerate, see check_surface, or its rig does not fit (a bug
@@ -64,7 +66,7 @@ def encode_glb(
     file = gltf.GLTF2(asset=gltf.Asset(version="2.0", generator="forge_batch"))
     blob = Blob(file)
     file.meshes = [gltf.Mesh(name=name, primitives=[add_surface(blob, mesh, rig)])]
-    file.materials = [add_material(blob, textures, material, image_names or {})]
+    file.materials = [add_material(blob, textures, material, image_names or {}, masked=masked)]
     for label, solid in (solids or {}).items():
         check_hull(solid, label)
         file.meshes.append(gltf.Mesh(name=label, primitives=[add_solid(blob, solid)]))
@@ -83,6 +85,7 @@ def encode_web_glb(
     image_names: Mapping[str, str],
     points: Mapping[str, Sequence[float]] | None = None,
     rig: Rig | None = None,
+    masked: bool = False,
 ) -> bytes:
     """Give the bytes of a GLB whose mesh is packed by Draco and whose textures are WebP, by the keys of `encode_glb`.
 
@@ -102,7 +105,7 @@ def encode_web_glb(
     attributes = gltf.Attributes(**{attribute: index for index, attribute in enumerate(packed.kinds)})
     stored = {"bufferView": blob.add_view(packed.data), "attributes": dict(packed.ids)}
     primitive = gltf.Primitive(attributes=attributes, indices=len(packed.kinds), material=0, extensions={DRACO: stored})
-    file.materials = [add_material(blob, textures, material, image_names, "image/webp")]
+    file.materials = [add_material(blob, textures, material, image_names, "image/webp", masked)]
     file.meshes = [gltf.Mesh(name=name, primitives=[primitive])]
     roots = _add_nodes(file, [name], rig is not None)
     bones = [add_skeleton(blob, rig)] if rig else []

@@ -13,6 +13,7 @@ from forge_batch.ops.rig import Rig, limited
 
 WEBP = "EXT_texture_webp"
 BASE_COLOR, NORMAL, ORM = "base_color", "normal", "orm"
+MASK_CUTOFF = 0.5
 INFLUENCES = 4
 """Joints of a vertex: what every reader takes; three.js leaves out a second set of four."""
 
@@ -81,9 +82,17 @@ class Blob:
 
 
 def add_material(
-    blob: Blob, textures: Mapping[str, bytes], name: str, image_names: Mapping[str, str], image_kind: str = "image/png"
+    blob: Blob,
+    textures: Mapping[str, bytes],
+    name: str,
+    image_names: Mapping[str, str],
+    image_kind: str = "image/png",
+    masked: bool = False,
 ) -> gltf.Material:
-    """Put the textures into the file and give the material that uses them."""
+    """Put the textures into the file and give the material that uses them.
+
+    A masked one has two sides, and what its base colour's alpha leaves below MASK_CUTOFF is not there.
+    """
     index = {
         kind: blob.add_texture(image_names.get(kind, kind), textures[kind], image_kind)
         for kind in (BASE_COLOR, NORMAL, ORM)
@@ -91,6 +100,8 @@ def add_material(
     }
     pbr = gltf.PbrMetallicRoughness(metallicFactor=1.0 if ORM in index else 0.0, roughnessFactor=1.0 if ORM in index else 0.7)
     material = gltf.Material(name=name, pbrMetallicRoughness=pbr, alphaCutoff=None)
+    if masked:
+        material.alphaMode, material.alphaCutoff, material.doubleSided = gltf.MASK, MASK_CUTOFF, True
     if BASE_COLOR in index:
         pbr.baseColorTexture = gltf.TextureInfo(index=index[BASE_COLOR])
     if NORMAL in index:

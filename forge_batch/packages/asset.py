@@ -26,7 +26,7 @@ class Asset:
     Attributes:
         lods: With uv, normals and tangents, the finest first.
         screen_sizes: Of each level, 1.0 fills the screen; as many as lods.
-        base_color: (h, w, 3) uint8 sRGB, or None.
+        base_color: (h, w, 3) uint8 sRGB, (h, w, 4) with straight alpha if the surface has holes that it cuts out, or None.
         normal: (h, w, 3) uint16 tangent space, OpenGL, or None.
         orm: (h, w, 3) uint8, or None.
         naming: Style of the names; see packages.names.
@@ -62,6 +62,11 @@ class Asset:
     @property
     def names(self) -> Names:
         return Names(self.name, self.naming)
+
+    @property
+    def masked(self) -> bool:
+        """Whether the base colour's alpha cuts holes: then the material is masked at one half, and has two sides."""
+        return self.base_color is not None and self.base_color.shape[2] == 4
 
     @property
     def model(self) -> str:

@@ -37,6 +37,7 @@ def blender_files(asset: Asset) -> dict[str, bytes]:
         {kind: names.texture(kind) for kind in textures},
         points={f"SOCKET_{name}": place for name, place in asset.sockets.items()},
         rig=next(iter(level_rigs(asset)), None),
+        masked=asset.masked,
     )
     if len(asset.lods) > 1 or asset.hulls:
         files[f"{asset.model}_LODs.fbx"] = _levels(asset)

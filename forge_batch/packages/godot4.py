@@ -27,5 +27,6 @@ def godot4_files(asset: Asset) -> dict[str, bytes]:
         solids,
         {f"SOCKET_{name}": place for name, place in asset.sockets.items()},
         rig=next(iter(level_rigs(asset)), None),
+        masked=asset.masked,
     )
     return in_folder(asset.folder, {f"{asset.model}.glb": glb})

@@ -118,7 +118,10 @@ def _of_glb(data: bytes) -> tuple[Mesh, Maps]:
     points, faces, normals = (np.asarray(rows) for rows in (shape.vertices, shape.faces, shape.vertex_normals))
     mesh = Mesh(points.astype(np.float32), faces.astype(np.int32), uv=uv.astype(np.float32), normals=normals.astype(np.float32))
     wired = [getattr(shape.visual.material, f"{kind}Texture") for kind in ("baseColor", "normal", "metallicRoughness")]
-    color, normal, orm = (None if image is None else np.asarray(image.convert("RGB")) for image in wired)
+    color, normal, orm = (
+        None if image is None else np.asarray(image.convert("RGBA" if image.mode == "RGBA" and not kind else "RGB"))
+        for kind, image in enumerate(wired)
+    )
     return mesh, Maps(color, _sixteen_bit(normal), orm)
 
 

@@ -56,5 +56,6 @@ def ue5_files(asset: Asset) -> dict[str, bytes]:
         names.material,
         images,
         points={f"SOCKET_{name}": place for name, place in carried(asset.sockets, GLB_AXES, 1.0).items()},
+        masked=asset.masked,
     )
     return in_folder(asset.folder, files) | in_folder(f"{asset.folder}_glTF", {f"{names.mesh}.glb": glb})

@@ -49,7 +49,7 @@ def ue5_recipe(asset: Asset, files: Mapping[str, bytes]) -> dict[str, Any]:
             "material_slot": names.material,
         },
         "skeletal_mesh": _skeletal(asset) if asset.rig else None,
-        "material": {"instance": names.material_instance},
+        "material": {"instance": names.material_instance, **({"masked": True} if asset.masked else {})},
         "textures": {
             kind: {"file": file, "name": name, **SETTINGS[kind]}
             for kind, name in textures.items()

@@ -31,7 +31,7 @@ def web_files(asset: Asset) -> dict[str, bytes]:
     for edge, quality in STEPS:
         textures = {kind: encode_webp(shrunk(image, edge), quality) for kind, image in maps.items()}
         called = {kind: names.texture(kind) for kind in textures}
-        data = encode_web_glb(asset.model, packed, textures, names.material, called, points, rig)
+        data = encode_web_glb(asset.model, packed, textures, names.material, called, points, rig, asset.masked)
         if len(data) <= LIMIT:
             break
     return in_folder(asset.folder, {f"{asset.model}.glb": data})

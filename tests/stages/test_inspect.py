@@ -35,7 +35,7 @@ from forge_batch.errors import GateFailed
 from forge_batch.gates import judge
 from forge_batch.manifest import parse_manifest
 from forge_batch.ops.finished import Finished, Measured, Values
-from forge_batch.ops.gate_limits import KIND_BOUNDS, LIMITS, RIG_GATES
+from forge_batch.ops.gate_limits import KIND_BOUNDS, LIMITS, MASK_GATES, RIG_GATES
 from forge_batch.ops.gate_pictures import PICTURES, draw_gate
 from forge_batch.ops.image_file import write_png
 from forge_batch.ops.measure_asset import GROUPS
@@ -169,7 +169,7 @@ def test_a_sound_asset_passes_every_gate(sound: Asset, tmp_path: Path) -> None:
         "input_agreement",
         "normal_map_green",
     }
-    assert list(gates) == [name for name in LIMITS if name not in RIG_GATES]
+    assert list(gates) == [name for name in LIMITS if name not in RIG_GATES | MASK_GATES]
     first = (tmp_path / GATES.filename).read_bytes()
     stage.run(_context(sound, tmp_path, Params()))
     assert (tmp_path / GATES.filename).read_bytes() == first
@@ -452,7 +452,7 @@ def test_a_strict_manifest_refuses_with_every_number(sound: Asset, tmp_path: Pat
     assert line.startswith("2 quality gates failed: winding is 3, allowed at most 0 edges (edges whose two faces disagree")
     assert "height is 2.91262, allowed at most 1 % (height against place.height_cm)" in line
     assert "inspect.strict: false" in caught.value.hint
-    assert len(json.loads((tmp_path / GATES.filename).read_text())) == len(LIMITS) - len(RIG_GATES)
+    assert len(json.loads((tmp_path / GATES.filename).read_text())) == len(LIMITS) - len(RIG_GATES | MASK_GATES)
 
 
 def test_a_manifest_may_move_a_limit(sound: Asset, tmp_path: Path) -> None:
@@ -499,6 +499,19 @@ def test_a_rough_hull_on_purpose_only_reports_its_volume(sound: Asset, tmp_path:
     assert gate["value"] == pytest.approx(6 / np.pi, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("alpha", "left", "grey"),
+    [(255, (100, "pass"), (0, "pass")), (0, (0, "fail"), (0, "pass")), (140, (100, "pass"), (100, "warn"))],
+)
+def test_holes_cut_by_alpha_are_judged(sound: Asset, tmp_path: Path, alpha: int, left: Any, grey: Any) -> None:
+    """Clear all over nothing is left of it; half clear a mask cannot show it; the colour is judged as of an opaque one."""
+    holed = replace(sound, base_color=np.dstack([sound.base_color, np.full((TEXELS, TEXELS), alpha, np.uint8)]))
+    gates = _results(holed, tmp_path)
+    assert (gates["mask_left"]["value"], gates["mask_left"]["result"]) == left
+    assert (gates["mask_grey"]["value"], gates["mask_grey"]["result"]) == grey
+    assert gates["albedo_range"]["result"] == gates["padding_fill"]["result"] == "pass"
+
+
 def _bones(mesh: Mesh) -> Rig:
     """Bend a ball at its middle."""
     joints = np.array([[0, 0, 0], [0, 0.2, 0], [0, 0.6, 0]], np.float32)
@@ -511,7 +524,7 @@ def _bones(mesh: Mesh) -> Rig:
 def test_a_sound_rig_passes_its_gates(sound: Asset, tmp_path: Path) -> None:
     """With a rig its gates are judged too; the walk is not tested on what has no limbs."""
     gates = _results(replace(sound, rig=_bones(sound.mesh)), tmp_path)
-    assert list(gates) == list(LIMITS)
+    assert list(gates) == [name for name in LIMITS if name not in MASK_GATES]
     found = {name: (gates[name]["value"], gates[name]["result"]) for name in RIG_GATES}
     assert found == {
         "rig_joints": (3, "pass"),
@@ -556,7 +569,7 @@ def test_every_gate_has_a_planted_defect() -> None:
     """What can fail is seen to fail; the other tests of this file have the rest."""
     elsewhere = {"collision_convexity", "surface_deviation", "lod_watertight", "lod2_pixels", "atlas_use", "thin_charts"}
     elsewhere |= {"uv_stretch_mean", "uv_stretch_p95", "bake_misses", "front_axis", "input_agreement"}
-    assert set(LIMITS) - RIG_GATES - {gate for _, gate, _ in DEFECTS.values()} <= elsewhere
+    assert set(LIMITS) - RIG_GATES - MASK_GATES - {gate for _, gate, _ in DEFECTS.values()} <= elsewhere
 
 
 def test_a_kind_has_bounds_of_its_own(sound: Asset, tmp_path: Path) -> None:

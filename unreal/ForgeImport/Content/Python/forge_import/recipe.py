@@ -70,6 +70,7 @@ class Recipe:
         lightmap: Texels of the lightmap's edge, 0 if the mesh has no second UV set.
         skeletal: The skinned mesh of a character, which has the static one's size and LODs, or None.
         instance: Name of the material instance.
+        masked: Whether the base colour's alpha cuts holes.
         textures: By role: base_color, normal, orm.
     """
 
@@ -84,6 +85,7 @@ class Recipe:
     lightmap: int
     skeletal: Skeletal | None
     instance: str
+    masked: bool
     textures: Mapping[str, Texture]
 
     @property
@@ -146,6 +148,7 @@ def _recipe(document: Mapping[str, Any]) -> Recipe:
         int(mesh["lightmap_resolution"] or 0),
         _skeletal(document["skeletal_mesh"]) if document["skeletal_mesh"] else None,
         _text(document["material"]["instance"], _NAME, "material.instance"),
+        document["material"].get("masked", False) is True,
         {role: _texture(role, one) for role, one in document["textures"].items()},
     )
 
