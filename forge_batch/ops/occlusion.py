@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
-from jaxtyping import Float32, Int, Int32
+from jaxtyping import Float32, Int, Int32, UInt8
 from numba import njit
 
 from forge_batch.ops.baker import STEP, Sky
-from forge_batch.ops.denoise import denoised
+from forge_batch.ops.denoise import Smoother
 from forge_batch.ops.denoise_params import texel_spacing
 from forge_batch.ops.embree import ACTIVE, FAR, LANES, intersect, occluded, packet
 from forge_batch.ops.gbuffer import Band, GBuffer
@@ -18,8 +18,8 @@ from forge_batch.ops.hemisphere import hammersley, in_cells
 from forge_batch.ops.rays import RAYS_AT_ONCE, ask, in_threads, load_lane
 
 
-def occlusion_map(buffer: GBuffer, sky: Sky, progress: Callable[[float], None] | None = None) -> Float32[np.ndarray, " t"]:
-    """Give the share of the sky that each point of the source sees, weighted by cosine: 1 is open, 0 also stands for no value.
+def occlusion_map(buffer: GBuffer, sky: Sky, progress: Callable[[float], None] | None = None) -> UInt8[np.ndarray, " t"]:
+    """Give the share of the sky that each point of the source sees, weighted by cosine: 255 is open, 0 also no value.
 
     Rays start on the source with the source's normal. Started on the low poly, which lies inside the source in places, the
     mean fell from 0.80 to 0.47 and the correlation with Cycles from 0.99 to 0.36.
@@ -37,21 +37,32 @@ def occlusion_map(buffer: GBuffer, sky: Sky, progress: Callable[[float], None] |
     Returns:
         (size * size,), row by row.
     """
-    out = np.zeros(buffer.size**2, np.float32)
-    guide = np.zeros((buffer.size**2, 6), np.float32) if sky.denoise else None
-    done, texels = 0, max(1, len(buffer.texel))
-    for band in buffer.bands():
-        before = done
-        heard = None if progress is None else _after(progress, before / texels, len(band.texel) / texels)
-        out[band.texel] = openness(band, sky, heard)
-        if guide is not None:
-            guide[band.texel] = np.concatenate(band.source_at(band.counted[band.starts]), axis=1)
-        done += len(band.texel)
-    if guide is not None:
-        known = np.zeros(buffer.size**2, bool)
-        known[buffer.texel] = buffer.kind > 0
-        out = denoised(out, known, guide, buffer.size, texel_spacing(buffer.mesh, len(buffer.texel)), sky.rays)
+    out = np.zeros(buffer.size**2, np.uint8)
+    texels = max(1, len(buffer.texel))
+    spacing = texel_spacing(buffer.mesh, texels)
+    smoother = Smoother(buffer.size, spacing, sky.rays) if sky.denoise else None
+    done = 0.0
+
+    def same(_: float) -> None:
+        if progress is not None:
+            progress(done)
+
+    for band in buffer.bands(same):
+        share = len(band.texel) / texels
+        values = openness(band, sky, None if progress is None else _after(progress, done, share))
+        if smoother is None:
+            out[band.texel] = in_bytes(values)
+        else:
+            guide = np.concatenate(band.source_at(band.counted[band.starts]), axis=1)
+            start, smooth = smoother.add(band.rows, band.texel, values, guide)
+            out[start * buffer.size :][: smooth.size] = in_bytes(smooth)
+        done = min(1.0, done + share)
     return out
+
+
+def in_bytes(values: Float32[np.ndarray, " n"]) -> UInt8[np.ndarray, " n"]:
+    """Round 0..1 to 0..255."""
+    return np.asarray(np.rint(np.clip(values, 0, 1) * 255), dtype=np.uint8)
 
 
 def openness(band: Band, sky: Sky, progress: Callable[[float], None] | None = None) -> Float32[np.ndarray, " x"]:

@@ -125,6 +125,12 @@ def test_bands_leave_no_seam() -> None:
     for one, other in zip(whole, map(all_maps, parts), strict=True):
         for first, second in zip(one, other, strict=True):
             np.testing.assert_array_equal(first, second)
+    smooth = Sky(8, 0.4, denoise=True)
+    for baker, tiny in zip(both(low, source, samples=2), parts, strict=True):
+        heard: list[float] = []
+        np.testing.assert_array_equal(tiny.occlusion_map(smooth, heard.append), baker.occlusion_map(smooth))
+        tiny.normal_map(heard.append)
+        assert (heard.count(1.0), len(heard)) >= (2, 13 * 2)
 
 
 class TinyBuffer(GBuffer):
