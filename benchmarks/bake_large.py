@@ -112,6 +112,7 @@ def main() -> None:
     result = {
         **vars(options),
         "covered_texels": len(buffer.texel),
+        "missed_found_by_ray_found_as_nearest": np.bincount(buffer.kind, minlength=3).tolist(),
         "steps": steps,
         "cpu": round(sum(step["cpu"] for step in steps.values()), 1),
         "peak_gib": peak(),

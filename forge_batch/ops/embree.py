@@ -114,21 +114,25 @@ def _release(library: Any, scene: int, device: int) -> None:
     library.rtcReleaseDevice(device)
 
 
-@cache
-def _library() -> Any:
-    """Load the library that embreex brings, whatever the platform calls it.
+def library_of(package: Path) -> Path:
+    """Find the library that lies beside or in the package embreex, where wheels for Linux, macOS and Windows put it.
 
     Raises:
-        BackendUnavailable: embreex holds none.
+        BackendUnavailable: There is none.
     """
-    package = Path(embreex.__file__).parent
     folders = (package.parent / "embreex.libs", package / ".dylibs", package)
     found = [path for folder in folders for path in sorted(folder.glob("*embree4*"))]
     if not found:
         raise BackendUnavailable(
             f"embreex in {package} brings no library of Embree 4", "pip install --force-reinstall --only-binary :all: embreex"
         )
-    library = ctypes.CDLL(str(found[0]))
+    return found[0]
+
+
+@cache
+def _library() -> Any:
+    """Load the library, and say what its functions take."""
+    library = ctypes.CDLL(str(library_of(Path(embreex.__file__).parent)))
     address, number, size = ctypes.c_void_p, ctypes.c_uint, ctypes.c_size_t
     for name, result, *arguments in (
         ("rtcNewDevice", address, ctypes.c_char_p),
