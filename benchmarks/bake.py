@@ -291,7 +291,9 @@ def main() -> None:
     results.update(machine=f"{platform.machine()}, Python {platform.python_version()}", cage=CAGE)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bake_all(reference_low(options.data, "ammo_crate"), source_of(options.data, "ammo_crate", 20_000, folder), 128, 4)
+        small = source_of(options.data, "ammo_crate", 20_000, folder)
+        warm = bake_all(reference_low(options.data, "ammo_crate"), small, 128, 4)[0]
+        warm.scene.nearest(small.mesh.vertices[:1])  # in the small bake every ray may find the source
         for title, make in CASES.items():
             if options.only in ("", title):
                 low, source, sizes = make(options.data, folder)
