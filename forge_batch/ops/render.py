@@ -67,15 +67,19 @@ def render(
         light_azimuth: Where the key light stands, degrees, in the same sense as `azimuth`.
 
     Returns:
-        sRGB with straight alpha. Through holes that the base colour's alpha cuts nothing is seen of what lies behind.
+        sRGB with straight alpha. What has holes cut by alpha is drawn from both sides; through them nothing is seen.
     """
     fine = size * SUPERSAMPLE
     view = frame_view(np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)]), azimuth, elevation)
-    hits = see(project(mesh.vertices, view, fine), mesh.faces, fine, cull=True)
+    masked = maps.base_color is not None and maps.base_color.shape[2] == 4
+    hits = see(project(mesh.vertices, view, fine), mesh.faces, fine, cull=not masked)
     maps = _fit_maps(maps, 4 * size)
     seen = hits.face >= 0
     seen[seen] = _there(mesh, maps, hits.face[seen], hits.weights[seen])
     surface = _surface(mesh, maps, hits.face[seen], hits.weights[seen])
+    if masked:  # such a material has two sides
+        away = surface.normal @ view.axes[2].astype(np.float32) > 0
+        surface = surface._replace(normal=np.where(away[:, None], -surface.normal, surface.normal))
     color = np.zeros((fine, fine, 4), np.float32)
     color[seen, :3] = np.minimum(_shade(surface, -view.axes[2].astype(np.float32), light_azimuth), 1.0)
     color[seen, 3] = 1.0

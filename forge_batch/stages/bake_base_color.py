@@ -35,7 +35,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="bake_base_color",
     group="post_processing",
-    version=3,
+    version=4,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(BASE_COLOR_MAP, UNSEEN_MAP),

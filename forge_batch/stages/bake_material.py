@@ -34,7 +34,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="bake_material",
     group="post_processing",
-    version=2,
+    version=3,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(METALLIC_MAP, ROUGHNESS_MAP),

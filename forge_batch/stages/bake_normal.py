@@ -41,7 +41,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="bake_normal",
     group="post_processing",
-    version=2,
+    version=3,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(NORMAL_MAP, NORMAL_ERROR_MAP),

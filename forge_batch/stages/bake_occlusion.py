@@ -55,12 +55,12 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="bake_occlusion",
     group="post_processing",
-    version=2,
+    version=3,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(OCCLUSION_MAP,),
     params=Params,
-    cost=lambda params: Cost(cpu=2.0 + 3.0 * params.supersampling**2 + 0.45 * params.rays, gpu=0.2 + params.rays / 400),
+    cost=lambda params: Cost(cpu=2.0 + 3.0 * params.supersampling**2 + 0.28 * params.rays, gpu=0.2 + params.rays / 400),
     run=run,
 )
 """The stage of this module."""
