@@ -1,6 +1,6 @@
 """Measure memory and seconds of the CPU bakes at their limits: 16 million faces, an atlas of 8192, supersampling 2.
 
-python -m benchmarks.bake_large [--faces 16000000] [--size 8192] [--samples 2] [--rays 4] [--share 0.25]
+python -m benchmarks.bake_large [--faces 16000000] [--size 8192] [--samples 2] [--rays 4] [--share 0.25] [--maps NAME...]
 
 The source is a sphere with bumps, the low poly a coarser one whose charts cover `share` of the atlas. The maps are those of the
 four stages: normal and its error, base colour, material, occlusion with falloff, ground and denoise. Prints one line a step and
@@ -81,6 +81,7 @@ def main() -> None:
     for name, value in (("faces", 16_000_000), ("size", 8192), ("samples", 2), ("rays", 4)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--share", type=float, default=0.25)
+    parser.add_argument("--maps", nargs="*", default=["normal", "base_color", "material", "occlusion"])
     options = parser.parse_args()
     steps: dict[str, Any] = {}
 
@@ -102,13 +103,17 @@ def main() -> None:
     search = Search(0.02, samples=options.samples)
     buffer = timed("search", lambda: GBuffer(low, source, options.size, search, heard.append))
     baker = CpuBaker(buffer)
-    normal = timed("normal", baker.normal_map)
-    timed("normal_error", lambda: baker.normal_error(normal))
-    del normal
-    timed("base_color", baker.color_maps)
-    timed("material", baker.material_maps)
     sky = Sky(options.rays, 0.5, 1.0, True, True)
-    timed("occlusion", lambda: baker.occlusion_map(sky, heard.append))
+    if "normal" in options.maps:
+        normal = timed("normal", lambda: baker.normal_map(heard.append))
+        timed("normal_error", lambda: baker.normal_error(normal, heard.append))
+        del normal
+    if "base_color" in options.maps:
+        timed("base_color", lambda: baker.color_maps(heard.append))
+    if "material" in options.maps:
+        timed("material", lambda: baker.material_maps(heard.append))
+    if "occlusion" in options.maps:
+        timed("occlusion", lambda: baker.occlusion_map(sky, heard.append))
     result = {
         **vars(options),
         "covered_texels": len(buffer.texel),
