@@ -59,7 +59,7 @@ RIG = Slot("rig", ".npz")  # ops.rig.Rig for the vertices of MESH
 # images, one texel per pixel of the atlas, row 0 on top; read and written by ops.image
 NORMAL_MAP = Slot("normal_map", ".png")  # 16-bit RGB, tangent space, OpenGL (Y+)
 NORMAL_ERROR_MAP = Slot("normal_error_map", ".png")  # 8-bit grey: tenths of a degree between mapped and source normal
-BASE_COLOR_MAP = Slot("base_color_map", ".png")  # 8-bit RGB, sRGB
+BASE_COLOR_MAP = Slot("base_color_map", ".png")  # 8-bit RGB, sRGB; RGBA if the source is masked
 UNSEEN_MAP = Slot("unseen_map", ".png")  # 8-bit grey: 255 where no input image saw the surface, or it is stretched there
 METALLIC_MAP = Slot("metallic_map", ".png")  # 8-bit grey, linear
 ROUGHNESS_MAP = Slot("roughness_map", ".png")  # 8-bit grey, linear

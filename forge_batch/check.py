@@ -144,7 +144,8 @@ def _measured(files: Mapping[str, bytes], path: str, read: Mapping[str, FbxConte
     if opened.maps.orm is not None:
         maps["occlusion_map"] = np.ascontiguousarray(opened.maps.orm[..., 0])
     sizes, wish = report.get("screen_sizes", []), yaml.safe_load(opened.manifest)
-    asset = Finished(opened.mesh, None, parts.lods, sizes, parts.hulls, maps, {}, wish, opened.atlases)
+    maps, opacity = Finished.split(maps)
+    asset = Finished(opened.mesh, None, parts.lods, sizes, parts.hulls, maps, {}, wish, opened.atlases, opacity)
     limits = asset.wish("inspect", "limits", {})
     skins = []
     for file, (mesh, rig) in parts.skinned.items():

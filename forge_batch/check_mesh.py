@@ -10,7 +10,7 @@ import numpy as np
 
 from forge_batch.gates import Gate, judge
 from forge_batch.ops.finished import Finished, Measured, Values
-from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
+from forge_batch.ops.gate_limits import LIMITS, MASK_GATES, RIG_GATES
 from forge_batch.ops.measure_asset import GROUPS
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
@@ -47,7 +47,11 @@ def finished_gates(asset: Finished) -> list[Gate]:
     for measure in GROUPS:
         values |= measure(asset)
     limits = asset.wish("inspect", "limits", {})
-    return [judge(name, values.get(name, NOT_IN_A_FILE), limits, asset.kind) for name in LIMITS if name not in RIG_GATES]
+    return [
+        judge(name, values.get(name, NOT_IN_A_FILE), limits, asset.kind)
+        for name in LIMITS
+        if name not in RIG_GATES | MASK_GATES
+    ]
 
 
 def together(measured: Sequence[Gate], told: Sequence[Gate]) -> list[Gate]:

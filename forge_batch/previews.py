@@ -155,7 +155,8 @@ class Previews:
             "no maps": {},
         }[shown]
         pngs = {name: encode_png(shrunk(image, LARGEST)) for name, image in chosen.items()}
-        return encode_glb(opened.asset, mesh, [Look(opened.asset, pngs)])
+        masked = "base_color" in chosen and chosen["base_color"].shape[2] == 4
+        return encode_glb(opened.asset, mesh, [Look(opened.asset, pngs, masked=masked)])
 
 
 def picture(home: Path, source: Path, edge: int, *, close: bool = False) -> Path:

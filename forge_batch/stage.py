@@ -113,6 +113,11 @@ class StageContext(Generic[P]):
     folder: Path
     progress: Callable[[float, str], None] = field(default=_no_progress)
 
+    def part(self, start: float, end: float, note: str) -> Callable[[float], None]:
+        """Give what hears the fraction done of a part of the work and says it as that of the whole, and say that it begins."""
+        self.progress(start, note)
+        return lambda done: self.progress(start + (end - start) * done, note)
+
     def path(self, slot: Slot) -> Path:
         """Give the file that fills an input slot; KeyError (a bug) if the stage did not declare it."""
         return self.inputs[slot.name]

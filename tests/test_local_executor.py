@@ -235,6 +235,21 @@ def test_a_worker_that_is_killed_fails_its_asset_only(tmp_path: Path) -> None:
     assert not (root / "work" / outcome["crate"].key).exists()
 
 
+def test_a_silent_worker_is_heard_of(tmp_path: Path) -> None:
+    """A worker in the middle of long work is said to be where it was every second, so that a listener can stop the run."""
+    run = LocalExecutor(1).run([chain_of(content_folder(tmp_path / "content", "crate"), "crate")])
+    next(run)
+    for child in children():
+        os.kill(child, signal.SIGSTOP)
+    start = time.monotonic()
+    heard = [next(run) for _ in range(4)]
+    assert isinstance(heard[-1], Progress)
+    assert heard[-1] == heard[-2]
+    assert time.monotonic() - start < 10
+    run.close()
+    assert children() == []
+
+
 def children() -> list[int]:
     """List this process's worker processes."""
     import multiprocessing

@@ -21,15 +21,19 @@ from forge_batch.worker_signals import die_with_parent
 
 SPAWN = multiprocessing.get_context("spawn")
 
+BREATH = 1.0
+"""Seconds after which silent workers are said to be where they were: a listener may stop a run only when it hears something."""
+
 
 @dataclass
 class _Worker:
-    """Follow one process: its chain, and the task it was last heard at."""
+    """Follow one process: its chain, the task it was last heard at, and the last that it said of it."""
 
     chain: Chain
     process: BaseProcess
     events: Connection
     done: int = 0
+    last: Progress | None = None
 
     def lost(self) -> Finished:
         """Say that the process went away in the middle of a task."""
@@ -59,10 +63,15 @@ class LocalPool:
         self.waiting.sort(key=lambda chain: -chain.cost)
 
     def hear(self, others: Sequence[Connection] = (), timeout: float | None = None) -> Iterator[Event]:
-        """Start what there is room for, wait until a worker or one of `others` has something to say, and yield events."""
+        """Start what there is room for, wait until a worker or one of `others` has something to say, and yield events.
+
+        Where all are silent for BREATH seconds, what is being worked on is said again.
+        """
         while self.waiting and len(self.running) < self.workers:
             self.running.append(_start(self.waiting.pop(0), self.workers))
-        wait([*(worker.events for worker in self.running), *others], timeout)
+        soon = BREATH if timeout is None else min(timeout, BREATH)
+        if not wait([*(worker.events for worker in self.running), *others], soon):
+            yield from [worker.last for worker in self.running if worker.last]
         for worker in list(self.running):
             yield from _hear(worker)
             if worker.events.closed:
@@ -139,6 +148,7 @@ def _hear(worker: _Worker) -> Iterator[Event]:
         while worker.events.poll():
             event: Event = worker.events.recv()
             worker.done += isinstance(event, Finished)
+            worker.last = event if isinstance(event, Progress) else None
             failed = isinstance(event, Finished) and event.record.state == "failed"
             yield event
             if failed:

@@ -16,13 +16,13 @@ from numba import njit
 
 from forge_batch.ops.baker import ERROR_STEPS, ColorMaps, MaterialMaps, Sky
 from forge_batch.ops.gbuffer import Band, GBuffer
-from forge_batch.ops.occlusion import occlusion_map
+from forge_batch.ops.occlusion import in_bytes, occlusion_map
 from forge_batch.ops.padding import fill
 from forge_batch.ops.rays import in_threads
 from forge_batch.ops.srgb import linear_to_srgb
 
 
-def normal_map(buffer: GBuffer) -> UInt16[np.ndarray, "s s 3"]:
+def normal_map(buffer: GBuffer, progress: Callable[[float], None] | None = None) -> UInt16[np.ndarray, "s s 3"]:
     """Give the source's interpolated normal in the tangent space of the mesh, 16 bits, OpenGL (green points up the texture).
 
     The frame (T, B, N) is inverted exactly as interpolated, not orthogonalised, so a shader that does as MikkTSpace says gets
@@ -30,7 +30,7 @@ def normal_map(buffer: GBuffer) -> UInt16[np.ndarray, "s s 3"]:
     cannot show them. Where the frame has no volume the texel is flat.
     """
     out = _room(buffer, np.uint16, 3)
-    for band in buffer.bands():
+    for band in buffer.bands(progress):
         inside = _mean(_tangent_normals(band), band.starts)
         if buffer.samples > 1:
             length = np.linalg.norm(inside, axis=1, keepdims=True)
@@ -62,7 +62,9 @@ def _tangent_normals(band: Band) -> np.ndarray:
     return values
 
 
-def normal_error(buffer: GBuffer, normal: UInt16[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s s"]:
+def normal_error(
+    buffer: GBuffer, normal: UInt16[np.ndarray, "s s 3"], progress: Callable[[float], None] | None = None
+) -> UInt8[np.ndarray, "s s"]:
     """Give how far the mapped low poly is from the source: tenths of a degree, 255 for 25.5 and more or a miss, 0 outside.
 
     The angle between the source's normal and what a shader makes of the texel, mean over the texel's samples.
@@ -70,11 +72,12 @@ def normal_error(buffer: GBuffer, normal: UInt16[np.ndarray, "s s 3"]) -> UInt8[
     Args:
         buffer: That of the map.
         normal: A normal map, ours or another.
+        progress: Hears the fraction done.
     """
     out = np.zeros(buffer.size**2, np.uint8)
     out[buffer.texel] = 255
     flat = normal.reshape(-1, 3)
-    for band in buffer.bands():
+    for band in buffer.bands(progress):
         angle = np.empty((len(band.counted), 1), np.float32)
 
         def run(part: slice, band: Band = band, angle: np.ndarray = angle) -> None:
@@ -91,21 +94,23 @@ def normal_error(buffer: GBuffer, normal: UInt16[np.ndarray, "s s 3"]) -> UInt8[
     return out.reshape(buffer.size, buffer.size)
 
 
-def color_maps(buffer: GBuffer) -> ColorMaps:
-    """Give base colour, and which texels' colour was invented because no input image saw the surface."""
-    color, unseen = _room(buffer, np.uint8, 3), _room(buffer, np.uint8)
-    for band in buffer.bands():
-        color[band.texel] = np.rint(linear_to_srgb(_mean(band.material.base_color, band.starts)) * 255)
+def color_maps(buffer: GBuffer, progress: Callable[[float], None] | None = None) -> ColorMaps:
+    """Give base colour, with alpha if the source is masked, and which texels' colour no input image saw and was invented."""
+    color, unseen = _room(buffer, np.uint8, 4 if buffer.source.masked else 3), _room(buffer, np.uint8)
+    for band in buffer.bands(progress):
+        color[band.texel, :3] = np.rint(linear_to_srgb(_mean(band.material.base_color, band.starts)) * 255)
+        if band.material.alpha is not None:
+            color[band.texel, 3] = in_bytes(_mean(band.material.alpha[:, None], band.starts)[:, 0])
         unseen[band.texel] = np.where(_mean(band.material.seen[:, None], band.starts)[:, 0] < 0.5, 255, 0)
     return ColorMaps(_padded(buffer, color), _padded(buffer, unseen))
 
 
-def material_maps(buffer: GBuffer) -> MaterialMaps:
+def material_maps(buffer: GBuffer, progress: Callable[[float], None] | None = None) -> MaterialMaps:
     """Give metallic and roughness."""
     metallic, roughness = _room(buffer, np.uint8), _room(buffer, np.uint8)
-    for band in buffer.bands():
-        metallic[band.texel] = _byte(_mean(band.material.metallic[:, None], band.starts)[:, 0])
-        roughness[band.texel] = _byte(_mean(band.material.roughness[:, None], band.starts)[:, 0])
+    for band in buffer.bands(progress):
+        metallic[band.texel] = in_bytes(_mean(band.material.metallic[:, None], band.starts)[:, 0])
+        roughness[band.texel] = in_bytes(_mean(band.material.roughness[:, None], band.starts)[:, 0])
     return MaterialMaps(_padded(buffer, metallic), _padded(buffer, roughness))
 
 
@@ -132,25 +137,27 @@ class CpuBaker:
     def kind(self) -> UInt8[np.ndarray, " t"]:
         return self.buffer.kind
 
-    def normal_map(self) -> UInt16[np.ndarray, "s s 3"]:
+    def normal_map(self, progress: Callable[[float], None] | None = None) -> UInt16[np.ndarray, "s s 3"]:
         """See normal_map."""
-        return normal_map(self.buffer)
+        return normal_map(self.buffer, progress)
 
-    def normal_error(self, normal: UInt16[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s s"]:
+    def normal_error(
+        self, normal: UInt16[np.ndarray, "s s 3"], progress: Callable[[float], None] | None = None
+    ) -> UInt8[np.ndarray, "s s"]:
         """See normal_error."""
-        return normal_error(self.buffer, normal)
+        return normal_error(self.buffer, normal, progress)
 
-    def color_maps(self) -> ColorMaps:
+    def color_maps(self, progress: Callable[[float], None] | None = None) -> ColorMaps:
         """See color_maps."""
-        return color_maps(self.buffer)
+        return color_maps(self.buffer, progress)
 
-    def material_maps(self) -> MaterialMaps:
+    def material_maps(self, progress: Callable[[float], None] | None = None) -> MaterialMaps:
         """See material_maps."""
-        return material_maps(self.buffer)
+        return material_maps(self.buffer, progress)
 
     def occlusion_map(self, sky: Sky, progress: Callable[[float], None] | None = None) -> UInt8[np.ndarray, "s s"]:
         """See occlusion.occlusion_map."""
-        return _padded(self.buffer, _byte(occlusion_map(self.buffer, sky, progress)))
+        return _padded(self.buffer, occlusion_map(self.buffer, sky, progress))
 
 
 def _room(buffer: GBuffer, kind: type, *channels: int) -> np.ndarray:
@@ -186,10 +193,6 @@ def _mean_rows(values: Any, starts: Any) -> Any:
         for k in range(values.shape[1]):
             result[i, k] /= np.float32(end - starts[i])
     return result
-
-
-def _byte(values: np.ndarray) -> np.ndarray:
-    return np.asarray(np.rint(np.clip(values, 0, 1) * 255), dtype=np.uint8)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.source import SourceMesh
 
 Raster = Literal["own", "nvdiffrast"]
+Progress = Callable[[float], None] | None
+"""What hears the fraction done, or nobody."""
 
 MISS, RAY, NEAREST = 0, 1, 2
 """How a texel found its point of the source: not at all, by its ray, as the nearest point of the surface."""
@@ -65,9 +67,13 @@ class Sky(NamedTuple):
 
 
 class ColorMaps(NamedTuple):
-    """Be base colour (s, s, 3) in sRGB and `unseen` (s, s), 255 where no input image saw the surface well."""
+    """Be base colour in sRGB, three channels, or four with straight alpha if the source is masked; and `unseen`.
 
-    base_color: UInt8[np.ndarray, "s s 3"]
+    That is 255 where no input image saw the surface well. Colour is good under any alpha: what is clear, in the source and
+    round the charts, has that of the nearest place that is not.
+    """
+
+    base_color: UInt8[np.ndarray, "s s c"]
     unseen: UInt8[np.ndarray, "s s"]
 
 
@@ -84,6 +90,7 @@ class Baker(Protocol):
 
     `device` says where, `size` is the atlas's edge in texels, `overlap` counts texels inside more than one face; `texel`
     (t,) lists the covered texels (row * size + column, ascending), `kind` (t,) how each found the source: MISS, RAY or NEAREST.
+    `progress` hears the fraction of a map that is done.
     """
 
     @property
@@ -97,11 +104,11 @@ class Baker(Protocol):
     @property
     def kind(self) -> UInt8[np.ndarray, " t"]: ...
 
-    def normal_map(self) -> UInt16[np.ndarray, "s s 3"]: ...
-    def normal_error(self, normal: UInt16[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s s"]: ...
-    def color_maps(self) -> ColorMaps: ...
-    def material_maps(self) -> MaterialMaps: ...
-    def occlusion_map(self, sky: Sky, progress: Callable[[float], None] | None = None) -> UInt8[np.ndarray, "s s"]: ...
+    def normal_map(self, progress: Progress = None) -> UInt16[np.ndarray, "s s 3"]: ...
+    def normal_error(self, normal: UInt16[np.ndarray, "s s 3"], progress: Progress = None) -> UInt8[np.ndarray, "s s"]: ...
+    def color_maps(self, progress: Progress = None) -> ColorMaps: ...
+    def material_maps(self, progress: Progress = None) -> MaterialMaps: ...
+    def occlusion_map(self, sky: Sky, progress: Progress = None) -> UInt8[np.ndarray, "s s"]: ...
 
 
 def make_baker(

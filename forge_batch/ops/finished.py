@@ -46,6 +46,7 @@ class Finished:
         screen_sizes: Per level, the share of the screen's height at which it takes over.
         hulls: For collision; None if none were asked for.
         maps: By slot name: normal_map, normal_error_map, base_color_map, orm_map, occlusion_map.
+        opacity: (h, w) uint8, the alpha of the base colour where it cuts holes; None for what is opaque.
         cutouts: (h, w, 4) by view.
         manifest: The resolved manifest.
         atlases: How many there are; of several, uv and maps are those of the sheet (see ops.sheet).
@@ -60,6 +61,7 @@ class Finished:
     cutouts: Mapping[str, np.ndarray] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     atlases: int = 1
+    opacity: np.ndarray | None = None
 
     def wish(self, stage: str, field: str, default: Any) -> Any:
         """Give what the manifest says, or a default where the stage has no such field."""
@@ -87,6 +89,14 @@ class Finished:
         """The normal map against the source, at `points`."""
         cage = float(self.wish("bake_normal", "cage", 0.02)) * self.mesh.diagonal
         return measure_normal_angles(self.mesh, self.maps["normal_map"], self.points, self.scene, cage)
+
+    @staticmethod
+    def split(maps: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """Take the alpha out of the base colour, where it has one: give `maps` and `opacity`."""
+        color = maps.get("base_color_map")
+        if color is None or color.shape[2] < 4:
+            return dict(maps), None
+        return {**maps, "base_color_map": np.ascontiguousarray(color[..., :3])}, np.ascontiguousarray(color[..., 3])
 
     @property
     def texture_size(self) -> int:

@@ -180,6 +180,17 @@ LIMITS: dict[str, Limit] = {
     "input_agreement": Limit(
         "IoU", 0.97, "warn", "outline of the source against the worst input picture", "check the cut-outs", "own", True
     ),
+    "mask_left": Limit(
+        "%", 5.0, "fail", "surface that alpha leaves visible", "the source's texture is all but clear", "own", True
+    ),
+    "mask_grey": Limit(
+        "%",
+        20.0,
+        "warn",
+        "surface whose alpha is neither clear nor solid (10 to 90 %), which a mask makes one or the other",
+        "glass and veils need a translucent material of your own",
+        "own",
+    ),
     "rig_joints": Limit("joints", 2, "fail", "joints of the skeleton", _RIG, "own", True),
     "rig_roots": Limit("joints", 1, "fail", "joints without a parent", _RIG, "Epic"),
     "rig_names": Limit("joints", 0, "warn", "joints without a name of the Mannequin's", "export.bone_names: keep", "Epic"),
@@ -201,6 +212,9 @@ KIND_BOUNDS: dict[str, dict[str, float]] = {
     "character": {"collision_volume": 2.5, "density_variation": 0.2},
 }
 """Other bounds by kind of asset: what stands ten metres away may be rougher, a figure's one hull is larger than the figure."""
+
+MASK_GATES = frozenset({"mask_left", "mask_grey"})
+"""Only what has holes cut by alpha is judged by these."""
 
 RIG_GATES = frozenset(name for name in LIMITS if name.startswith("rig_"))
 """Only what has a rig is judged by these."""

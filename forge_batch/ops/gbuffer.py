@@ -39,6 +39,7 @@ class Band:
 
     Attributes:
         buffer: What the bands of an atlas share.
+        rows: First row of texels and one past the last.
         sample: (t,) texel * samples**2 + place in the texel, ascending; a texel is row * size + column.
         face: (t,) face of the mesh.
         barycentric: (t, 3) place on it.
@@ -49,6 +50,7 @@ class Band:
     """
 
     buffer: GBuffer
+    rows: tuple[int, int]
     sample: Int32[np.ndarray, " t"]
     face: Int32[np.ndarray, " t"]
     barycentric: Float32[np.ndarray, "t 3"]
@@ -87,11 +89,13 @@ class Band:
         """Material of the source at the h samples that count."""
         face, weights = self.source_face[self.counted], self.source_barycentric[self.counted]
         count = len(face)
-        result = Samples(np.empty((count, 3), np.float32), *(np.empty(count, np.float32) for _ in range(3)))
+        numbers = 4 if self.buffer.source.masked else 3
+        result = Samples(np.empty((count, 3), np.float32), *(np.empty(count, np.float32) for _ in range(numbers)))
 
         def run(part: slice) -> None:
             for whole, piece in zip(result, self.buffer.source.sample(face[part], weights[part]), strict=True):
-                whole[part] = piece
+                if whole is not None:
+                    whole[part] = piece
 
         in_threads(run, count)
         return result
@@ -148,7 +152,7 @@ class GBuffer:
     ) -> None:
         check_pair(mesh)
         self.mesh, self.source, self.size, self.samples = mesh, source, size, search.samples
-        self.scene = RayScene(source.mesh)
+        self.scene = RayScene(source.mesh, watertight=False)
         self.source_normals = source_normals(source.mesh, search.crease)
         self._search = SourceSearch(mesh, self.scene, search.cage * mesh.diagonal)
         self._state = np.zeros(size * size, np.uint8)  # 0 for a texel that is not covered, else 1 + its place in _WORTH
@@ -169,14 +173,15 @@ class GBuffer:
         if self._state.max() == 1:
             raise no_source(len(self.texel), search.cage)
 
-    def bands(self) -> Iterator[Band]:
-        """Give the bands one after another, from the top."""
-        if self._whole:
-            yield from self._kept
-            return
-        self._kept = []
-        for part in self._rows():
-            yield self._make(part)
+    def bands(self, progress: Callable[[float], None] | None = None) -> Iterator[Band]:
+        """Give the bands one after another, from the top; `progress` hears which fraction was given, also while one is made."""
+        rows = self._rows()
+        if not self._whole:
+            self._kept = []
+        for done, part in enumerate(rows):
+            yield self._kept[done] if self._whole else self._make(part, _share(progress, done, len(rows)))
+            if progress is not None:
+                progress((done + 1) / len(rows))
 
     @property
     def overlap(self) -> int:
@@ -228,7 +233,7 @@ class GBuffer:
             worth = np.argsort(_WORTH).astype(np.uint8)[found.kind] + np.uint8(1)
             self._state[texel[starts]] = np.maximum.reduceat(worth, starts)
             self._centre[texel[starts]] = np.logical_or.reduceat(centre, starts)
-        return Band(self, sample, face, barycentric, centre, found.face, found.barycentric, found.kind)
+        return Band(self, rows, sample, face, barycentric, centre, found.face, found.barycentric, found.kind)
 
     def _rows(self) -> list[tuple[int, int]]:
         """Divide the rows of the atlas into bands."""

@@ -14,6 +14,7 @@ from forge_batch.ops.rig import Rig, limited
 
 WEBP = "EXT_texture_webp"
 BASE_COLOR, NORMAL, ORM = "base_color", "normal", "orm"
+MASK_CUTOFF = 0.5
 INFLUENCES = 4
 """Joints of a vertex: what every reader takes; three.js leaves out a second set of four."""
 
@@ -90,11 +91,13 @@ class Look(NamedTuple):
             missing.
         image_names: Names of the images, from which engines name texture assets, by the keys of `textures`; a key without
             one names its image itself.
+        masked: It has two sides, and what its base colour's alpha leaves below MASK_CUTOFF is not there.
     """
 
     name: str
     textures: Mapping[str, bytes]
     image_names: Mapping[str, str] = MappingProxyType({})
+    masked: bool = False
 
 
 def add_material(blob: Blob, look: Look, image_kind: str = "image/png") -> None:
@@ -106,6 +109,8 @@ def add_material(blob: Blob, look: Look, image_kind: str = "image/png") -> None:
     }
     pbr = gltf.PbrMetallicRoughness(metallicFactor=1.0 if ORM in index else 0.0, roughnessFactor=1.0 if ORM in index else 0.7)
     material = gltf.Material(name=look.name, pbrMetallicRoughness=pbr, alphaCutoff=None)
+    if look.masked:
+        material.alphaMode, material.alphaCutoff, material.doubleSided = gltf.MASK, MASK_CUTOFF, True
     if BASE_COLOR in index:
         pbr.baseColorTexture = gltf.TextureInfo(index=index[BASE_COLOR])
     if NORMAL in index:

@@ -130,33 +130,39 @@ class GpuBaker:
         """How each covered texel found the source: MISS, RAY or NEAREST, see gbuffer.GBuffer.kind."""
         return np.asarray(np.array((MISS, NEAREST, RAY), np.uint8)[self._state_here[self.texel] - 1])
 
-    def normal_map(self) -> UInt16[np.ndarray, "s s 3"]:
+    def normal_map(self, progress: Callable[[float], None] | None = None) -> UInt16[np.ndarray, "s s 3"]:
         """Give the normal map; see bake.normal_map."""
         out = self._zeros(self._wp.uint16, 3)
-        for band in self._bands():
+        for band in self._bands(progress):
             self._launch(self._maps.normal_texels, [*self._frames(band), out], band.rows * self.size)
         return self._padded(out)
 
-    def normal_error(self, normal: UInt16[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s s"]:
+    def normal_error(
+        self, normal: UInt16[np.ndarray, "s s 3"], progress: Callable[[float], None] | None = None
+    ) -> UInt8[np.ndarray, "s s"]:
         """Give how far the mapped low poly is from the source; see bake.normal_error."""
         shown, out = upload(normal.reshape(-1, 3), self._wp.uint16, self.device), self._zeros(self._wp.uint8, 1)
-        for band in self._bands():
+        for band in self._bands(progress):
             sent = [*self._frames(band), self._state, shown, ERROR_STEPS, out.flatten()]
             self._launch(self._maps.error_texels, sent, band.rows * self.size)
         return download(out).reshape(self.size, self.size)
 
-    def color_maps(self) -> ColorMaps:
+    def color_maps(self, progress: Callable[[float], None] | None = None) -> ColorMaps:
         """Give base colour and what no image saw; see bake.color_maps."""
-        out, unseen = self._zeros(self._wp.uint8, 3), self._zeros(self._wp.uint8, 1)
-        for band in self._bands():
+        masked = self._high.source.masked
+        out, unseen = self._zeros(self._wp.uint8, 4 if masked else 3), self._zeros(self._wp.uint8, 1)
+        for band in self._bands(progress):
             read = self._read(band)
+            if masked:
+                alpha = self._high.read_alpha(band.source_face, band.source_weights)
+                self._launch(self._maps.alpha_texels, [*self._place(band), alpha, out], band.rows * self.size)
             self._launch(self._maps.color_texels, [*self._place(band), *read, out, unseen.flatten()], band.rows * self.size)
         return ColorMaps(self._padded(out), self._padded(unseen))
 
-    def material_maps(self) -> MaterialMaps:
+    def material_maps(self, progress: Callable[[float], None] | None = None) -> MaterialMaps:
         """Give metallic and roughness; see bake.material_maps."""
         metallic, roughness = self._zeros(self._wp.uint8, 1), self._zeros(self._wp.uint8, 1)
-        for band in self._bands():
+        for band in self._bands(progress):
             sent = [*self._place(band), self._read(band)[1], metallic.flatten(), roughness.flatten()]
             self._launch(self._maps.material_texels, sent, band.rows * self.size)
         return MaterialMaps(self._padded(metallic), self._padded(roughness))
@@ -196,13 +202,12 @@ class GpuBaker:
         many = max(1, self.band // (self.size * self.search.samples**2))
         return [(start, min(start + many, self.size)) for start in range(0, self.size, many)]
 
-    def _bands(self) -> Iterator[DeviceBand]:
-        """Give the bands one after another, from the top."""
-        if self._kept:
-            yield from self._kept
-            return
-        for first, end in self._rows:
-            yield self._make(first, end)
+    def _bands(self, progress: Callable[[float], None] | None = None) -> Iterator[DeviceBand]:
+        """Give the bands one after another, from the top; `progress` hears which fraction was given."""
+        for number, (first, end) in enumerate(self._rows):
+            yield self._kept[number] if self._kept else self._make(first, end)
+            if progress is not None:
+                progress(end / self.size)
 
     def _make(self, first: int, end: int, count: bool = False) -> DeviceBand:
         """Rasterise some rows and find the source under each of their samples."""

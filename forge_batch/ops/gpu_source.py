@@ -54,6 +54,16 @@ class DeviceSource:
             self._project(at, color, material)
         return color, material
 
+    def read_alpha(self, face: Any, weights: Any) -> Any:
+        """Give the alpha of a masked source at points of it; see SurfaceTexture.read_alpha."""
+        texture, wp = self.source.texture, self._wp
+        assert texture is not None
+        assert texture.alpha is not None
+        alpha = wp.zeros(len(face), dtype=wp.float32, device=self.device)
+        picture = upload(texture.alpha, wp.uint8, self.device)
+        self._launch(self._kernels.read_alpha, [face, weights, self._texture[0], picture, alpha])
+        return alpha
+
     @cached_property
     def _attributes(self) -> list[Any]:
         source, wp = self.source, self._wp

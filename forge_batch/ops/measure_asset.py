@@ -31,7 +31,7 @@ from forge_batch.ops.measure_shape import (
     measure_soundness,
     switch_error,
 )
-from forge_batch.ops.measure_texels import FLAT, half_metal, spread_of, stray_gutter
+from forge_batch.ops.measure_texels import FLAT, half_metal, mask_shares, spread_of, stray_gutter
 from forge_batch.ops.measure_views import back_detail
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.rig import Rig
@@ -156,6 +156,9 @@ def measure_maps(asset: Finished) -> Values:
         values["baked_light"] = Measured(max(albedo.up, albedo.occlusion, 0.0), note)
         back = back_detail(mesh, maps["base_color_map"], float(asset.wish("place", "yaw_degrees", 0.0)))
         values["back_detail"] = Measured(back, "the front is plain" if back is None else "")
+    if asset.opacity is not None:
+        left, grey = mask_shares(asset.opacity, asset.points)
+        values |= {"mask_left": Measured(100.0 * left), "mask_grey": Measured(100.0 * grey)}
     if "orm_map" in maps:
         values["occlusion_present"] = Measured(mean_occlusion(maps["orm_map"], asset.points))
         values["half_metal"] = Measured(100.0 * half_metal(maps["orm_map"], asset.points))

@@ -71,3 +71,9 @@ def half_metal(orm: UInt8[np.ndarray, "h w 3"], points: Points) -> float:
     """Give the share of the surface that is neither metal nor not (metallic 0.2 to 0.8), which no material is, 0..1."""
     metallic = read_linear(orm, points.uv)[:, 2]
     return float(np.average((metallic > 0.2) & (metallic < 0.8), weights=points.area))
+
+
+def mask_shares(opacity: UInt8[np.ndarray, "h w"], points: Points) -> tuple[float, float]:
+    """Give the share of the surface that an alpha leaves, cut at one half, and the share that is neither clear nor solid."""
+    alpha = read_linear(opacity[..., None], points.uv)[:, 0]
+    return float((alpha >= 0.5).mean()), float(((alpha > 0.1) & (alpha < 0.9)).mean())

@@ -1,7 +1,6 @@
 """Ask a surface what a ray hits, whether it hits anything, and what lies nearest.
 
-Rays go through Embree (embreex), which runs 5 to 7 million single rays a second on one core against 250,000 faces (Warp on the
-CPU: 1 to 2). Embree has no nearest point through embreex; that one is ops.nearest.
+Rays go through Embree (ops.embree), Warp on the CPU takes three times as long. The nearest point is ops.nearest.
 """
 
 from __future__ import annotations
@@ -13,11 +12,25 @@ from threading import Lock
 from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from jaxtyping import Bool, Float, Float32, Int64
 from numba import njit
 
+from forge_batch.ops.embree import (
+    ACTIVE,
+    ALONG,
+    FACE,
+    FAR,
+    GEOMETRY,
+    LANES,
+    MASK,
+    START,
+    Scene,
+    U,
+    V,
+    intersect,
+    occluded,
+    packet,
+)
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.nearest import FaceTree
 
@@ -25,7 +38,7 @@ THREADS = 2
 """Both kinds of query let go of Python's lock; more than two threads would take from the other assets' workers."""
 
 RAYS_AT_ONCE = 1 << 17
-"""Rays a thread takes at once; bounds what Embree's answer costs in memory (36 bytes a ray)."""
+"""Rays a thread takes at once."""
 
 
 class Hits(NamedTuple):
@@ -42,17 +55,13 @@ class Hits(NamedTuple):
 class RayScene:
     """Be a triangle mesh made ready for queries. Both sides of a face are hit; faces without area never are.
 
-    Building takes about 1 microsecond a face. Queries may come from several threads.
+    Building takes about 1 microsecond a face. Queries may come from several threads. `tree` and `watertight`: see embree.Scene.
     """
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: Mesh, watertight: bool = True) -> None:
         self.mesh = mesh
         self._lock = Lock()
-        self._scene = EmbreeScene(robust=True)
-        if len(mesh.faces):
-            TriangleMesh(self._scene, np.ascontiguousarray(mesh.vertices), np.ascontiguousarray(mesh.faces))
-        # The first query builds the tree; it must not happen in two threads at once.
-        self._scene.run(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32), dists=np.zeros(1, np.float32))
+        self.tree = Scene(mesh.vertices, mesh.faces, watertight)
 
     def cast(self, origins: Float[np.ndarray, "n 3"], directions: Float[np.ndarray, "n 3"], distance: float = np.inf) -> Hits:
         """Find the first face each ray meets.
@@ -64,18 +73,11 @@ class RayScene:
         """
         count = len(origins)
         hits = Hits(np.full(count, -1, np.int64), np.zeros((count, 3), np.float32), np.full(count, np.inf, np.float32))
+        start, along = np.ascontiguousarray(origins, np.float32), np.ascontiguousarray(directions, np.float32)
 
         def run(part: slice) -> None:
-            alive, start, along, limit = _sound(origins[part], directions[part], distance)
-            if not len(alive):
-                return
-            answer = self._scene.run(start, along, dists=limit, output=1)
-            found = answer["primID"] >= 0
-            at = alive[found] + part.start
-            hits.face[at] = answer["primID"][found]
-            u, v = answer["u"][found], answer["v"][found]
-            hits.barycentric[at] = np.stack([1 - u - v, u, v], axis=1)
-            hits.distance[at] = answer["tfar"][found]
+            answer = (whole[part] for whole in hits)
+            _cast(intersect, self.tree.address, packet(), start[part], along[part], _limit(distance), *answer)
 
         in_threads(run, count)
         return hits
@@ -85,12 +87,10 @@ class RayScene:
     ) -> Bool[np.ndarray, " n"]:
         """Tell which rays meet anything within a distance; arguments as for `cast`."""
         result = np.zeros(len(origins), bool)
+        start, along = np.ascontiguousarray(origins, np.float32), np.ascontiguousarray(directions, np.float32)
 
         def run(part: slice) -> None:
-            alive, start, along, limit = _sound(origins[part], directions[part], distance)
-            if len(alive):
-                # embreex answers 0 for occluded and -1 for free here, whatever the face.
-                result[alive + part.start] = self._scene.run(start, along, dists=limit, query="OCCLUDED") == 0
+            _occluded(occluded, self.tree.address, packet(), start[part], along[part], _limit(distance), result[part])
 
         in_threads(run, len(origins))
         return result
@@ -135,29 +135,73 @@ def in_threads(
                 progress(done / len(parts))
 
 
-def _sound(
-    origins: np.ndarray, directions: np.ndarray, distance: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pick the rays Embree may see: index, origins, directions, limits.
+def _limit(distance: float) -> np.float32:
+    """Give the length of a ray as Embree may have it."""
+    return np.float32(min(distance, 1e37))
+
+
+@njit(cache=True, nogil=True, inline="always")
+@no_type_check
+def load_lane(real: Any, whole: Any, lane: Any, start: Any, along: Any, limit: Any) -> Any:
+    """Write a ray into a packet. One that is not finite or has no direction is switched off.
 
     A ray of NaN walks the whole tree: 128 of them among 3.6 million took longer than all the others.
     """
-    start = np.ascontiguousarray(origins, np.float32)
-    along = np.ascontiguousarray(directions, np.float32)
-    good = _finite(start, along)
-    alive = np.flatnonzero(good)
-    if len(alive) < len(good):
-        start, along = start[alive], along[alive]
-    limit = np.full(len(alive), min(distance, 1e37), np.float32)
-    return alive, start, along, limit
+    for axis in range(3):
+        real[START + axis, lane] = start[axis]
+        real[ALONG + axis, lane] = along[axis]
+    real[FAR, lane] = limit
+    whole[MASK, lane] = -1
+    whole[FACE, lane] = -1
+    whole[GEOMETRY, lane] = -1
+    length = abs(along[0]) + abs(along[1]) + abs(along[2])
+    sound = length > 0.0 and np.isfinite(length + start[0] + start[1] + start[2])
+    whole[ACTIVE, lane] = -1 if sound else 0
+
+
+@njit(cache=True, nogil=True, inline="always")
+@no_type_check
+def ask(query: Any, scene: Any, address: Any) -> Any:
+    """Send a packet."""
+    query(np.uintp(address + ACTIVE * LANES * 4), np.uintp(scene), np.uintp(address), np.uintp(0))
+
+
+@njit(cache=True, nogil=True, inline="always")
+@no_type_check
+def _load(real: Any, whole: Any, starts: Any, along: Any, limit: Any, first: Any) -> Any:
+    """Write the rays from `first` on into a packet and give how many there were."""
+    count = min(LANES, len(starts) - first)
+    for lane in range(count):
+        i = first + lane
+        start, way = (starts[i, 0], starts[i, 1], starts[i, 2]), (along[i, 0], along[i, 1], along[i, 2])
+        load_lane(real, whole, lane, start, way, limit)
+    for lane in range(count, LANES):
+        whole[ACTIVE, lane] = 0
+    return count
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _finite(origins: Any, directions: Any) -> Any:
-    """Tell the rays that are finite and have a direction; as numpy expressions this took as long as a tenth of the casting."""
-    result = np.empty(len(origins), np.bool_)
-    for i in range(len(origins)):
-        along = abs(directions[i, 0]) + abs(directions[i, 1]) + abs(directions[i, 2])
-        result[i] = along > 0.0 and np.isfinite(along + origins[i, 0] + origins[i, 1] + origins[i, 2])
-    return result
+def _cast(
+    query: Any, scene: Any, packet: Any, starts: Any, along: Any, limit: Any, face: Any, weights: Any, distance: Any
+) -> Any:
+    real, whole, address = packet
+    for first in range(0, len(starts), LANES):
+        count = _load(real, whole, starts, along, limit, first)
+        ask(query, scene, address)
+        for lane in range(count):
+            if whole[FACE, lane] >= 0:
+                i, u, v = first + lane, real[U, lane], real[V, lane]
+                face[i], distance[i] = whole[FACE, lane], real[FAR, lane]
+                weights[i, 0], weights[i, 1], weights[i, 2] = np.float32(1) - u - v, u, v
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _occluded(query: Any, scene: Any, packet: Any, starts: Any, along: Any, limit: Any, result: Any) -> Any:
+    real, whole, address = packet
+    for first in range(0, len(starts), LANES):
+        count = _load(real, whole, starts, along, limit, first)
+        ask(query, scene, address)
+        for lane in range(count):
+            result[first + lane] = real[FAR, lane] < 0

@@ -33,7 +33,7 @@ class Maps(NamedTuple):
     """Be the textures of an atlas, row 0 on top, any of them missing.
 
     Attributes:
-        base_color: (h, w, 3) uint8 sRGB.
+        base_color: (h, w, 3) uint8 sRGB, (h, w, 4) with straight alpha where it cuts holes.
         normal: (h, w, 3) uint16, tangent space, OpenGL (Y+).
         orm: (h, w, 3) uint8 linear: occlusion, roughness, metallic.
     """
@@ -67,13 +67,19 @@ def render(
         light_azimuth: Where the key light stands, degrees, in the same sense as `azimuth`.
 
     Returns:
-        sRGB with straight alpha.
+        sRGB with straight alpha. What has holes cut by alpha is drawn from both sides; through them nothing is seen.
     """
     fine = size * SUPERSAMPLE
     view = frame_view(np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)]), azimuth, elevation)
-    hits = see(project(mesh.vertices, view, fine), mesh.faces, fine, cull=True)
+    masked = maps.base_color is not None and maps.base_color.shape[2] == 4
+    hits = see(project(mesh.vertices, view, fine), mesh.faces, fine, cull=not masked)
+    maps = _fit_maps(maps, 4 * size)
     seen = hits.face >= 0
-    surface = _surface(mesh, _fit_maps(maps, 4 * size), hits.face[seen], hits.weights[seen])
+    seen[seen] = _there(mesh, maps, hits.face[seen], hits.weights[seen])
+    surface = _surface(mesh, maps, hits.face[seen], hits.weights[seen])
+    if masked:  # such a material has two sides
+        away = surface.normal @ view.axes[2].astype(np.float32) > 0
+        surface = surface._replace(normal=np.where(away[:, None], -surface.normal, surface.normal))
     color = np.zeros((fine, fine, 4), np.float32)
     color[seen, :3] = np.minimum(_shade(surface, -view.axes[2].astype(np.float32), light_azimuth), 1.0)
     color[seen, 3] = 1.0
@@ -114,11 +120,19 @@ def _surface(mesh: Mesh, maps: Maps, face: np.ndarray, weights: np.ndarray) -> _
     normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     color = np.full((len(face), 3), 0.45, np.float32)
     if uv is not None and maps.base_color is not None:
-        color = srgb_to_linear(read_linear(maps.base_color, uv))
+        color = srgb_to_linear(read_linear(maps.base_color[..., :3], uv))
     orm = np.tile(np.array([1.0, 0.7, 0.0], np.float32), (len(face), 1))
     if uv is not None and maps.orm is not None:
         orm = read_linear(maps.orm, uv)
     return _Surface(normal.astype(np.float32), color, orm[:, 0:1], np.maximum(orm[:, 1:2], 0.05), orm[:, 2:3])
+
+
+def _there(mesh: Mesh, maps: Maps, face: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Tell at which points the base colour's alpha leaves the surface."""
+    if maps.base_color is None or maps.base_color.shape[2] < 4 or mesh.uv is None:
+        return np.ones(len(face), bool)
+    uv = np.einsum("nk,nkc->nc", weights, mesh.uv[mesh.faces[face]])
+    return np.asarray(read_linear(maps.base_color[..., 3:], uv)[:, 0] >= 0.5)
 
 
 def read_linear(image: np.ndarray, uv: Float[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n c"]:
@@ -240,7 +254,8 @@ def _map_panel(maps: Maps) -> np.ndarray:
     panel = np.empty((PANEL, PANEL, 3), np.uint8)
     panel[:] = PAPER
     half = PANEL // 2 - 2
-    shown: list[np.ndarray | None] = [maps.base_color, None, None, None]
+    color = maps.base_color
+    shown: list[np.ndarray | None] = [color if color is None or color.shape[2] == 3 else on_paper(color), None, None, None]
     if maps.normal is not None:
         shown[1] = (maps.normal >> 8).astype(np.uint8)
     if maps.orm is not None:

@@ -46,15 +46,17 @@ class Projection:
 
 
 class Samples(NamedTuple):
-    """Be the material at n points: linear base colour (n, 3), metallic, roughness and `seen` (n,), all float32 in 0..1.
+    """Be the material at n points: linear base colour (n, 3), metallic, roughness, `seen` and alpha (n,), all float32 in 0..1.
 
-    `seen` is the share of the colour that some picture shows, and shows better than STRETCHED.
+    `seen` is the share of the colour that some picture shows, and shows better than STRETCHED; `alpha` is None for an opaque
+    source.
     """
 
     base_color: np.ndarray
     metallic: np.ndarray
     roughness: np.ndarray
     seen: np.ndarray
+    alpha: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,11 @@ class SourceMesh:
         """Edge of the voxels that the generator built the surface of, metres; 0 where it knows none."""
         return self.field.edge if self.field else 0.0
 
+    @property
+    def masked(self) -> bool:
+        """Whether there are holes in it that its texture says."""
+        return self.texture is not None and self.texture.alpha is not None
+
     def sample(self, face: Int[np.ndarray, " n"], barycentric: Float[np.ndarray, "n 3"]) -> Samples:
         """Give the material at points of the surface.
 
@@ -117,7 +124,8 @@ class SourceMesh:
             color = self._projected(points, color, weights)
             if self.mesh.normals is not None:
                 seen = seen * self._sharp(points, at(self.mesh.normals), weights)
-        return Samples(color, metallic, roughness, seen)
+        alpha = self.texture.read_alpha(face, weight) if self.texture and self.masked else None
+        return Samples(color, metallic, roughness, seen, alpha)
 
     def _sharp(self, points: np.ndarray, normals: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
         """Give the share of the projections' weight that is of pictures not STRETCHED there; 1 where there is none."""
@@ -190,6 +198,8 @@ def save_source(path: Path, source: SourceMesh, meta: Mapping[str, Any] | None =
         arrays["texture_uv"], arrays["texture_color"] = source.texture.corner_uv, source.texture.base_color
         if source.texture.material is not None:
             arrays["texture_material"] = source.texture.material
+        if source.texture.alpha is not None:
+            arrays["texture_alpha"] = source.texture.alpha
     cameras = [projection.camera.to_json() for projection in source.projections]
     save_arrays(path, arrays, {"cameras": cameras, "meta": dict(meta or {})})
 
@@ -205,7 +215,9 @@ def load_source(path: Path) -> SourceMesh:
     color, metallic, roughness, seen = (arrays[name] for name in ("base_color", "metallic", "roughness", "seen"))
     field = VoxelField(arrays["voxels"], arrays["voxel_values"], arrays["voxel_frame"]) if "voxels" in arrays else None
     pictures = arrays.get("texture_uv"), arrays.get("texture_color"), arrays.get("texture_material")
-    texture = None if pictures[0] is None or pictures[1] is None else SurfaceTexture(pictures[0], pictures[1], pictures[2])
+    texture = None
+    if pictures[0] is not None and pictures[1] is not None:
+        texture = SurfaceTexture(pictures[0], pictures[1], pictures[2], arrays.get("texture_alpha"))
     return SourceMesh(mesh, color, metallic, roughness, seen, projections, field, texture)
 
 

@@ -205,6 +205,27 @@ def color_texels(
     unseen[offset + t] = wp.where(seen / wp.float32(count) < 0.5, wp.uint8(255), wp.uint8(0))
 
 
+# Write the mean of the samples' alpha beside the colour.
+@wp.kernel(enable_backward=False)
+def alpha_texels(
+    n: wp.int32,
+    offset: wp.int32,
+    kind: wp.array(dtype=wp.uint8),
+    alpha: wp.array(dtype=wp.float32),
+    out: wp.array(dtype=wp.uint8, ndim=2),
+):
+    t = wp.tid()
+    total = wp.float32(0.0)
+    count = wp.int32(0)
+    for s in range(n * n):
+        i = t * n * n + s
+        if kind[i] != MISS:
+            total = total + alpha[i]
+            count = count + 1
+    if count > 0:
+        out[offset + t, 3] = wp.uint8(wp.rint(wp.clamp(total / wp.float32(count), 0.0, 1.0) * 255.0))
+
+
 @wp.kernel(enable_backward=False)
 def material_texels(
     n: wp.int32,

@@ -234,6 +234,34 @@ def read_texture(
         material[i] = wp.vec3(both[0], both[1], material[i][2])
 
 
+@wp.func
+def _opacity(image: wp.array(dtype=wp.uint8, ndim=2), y: wp.int32, x: wp.int32):
+    return wp.float32(image[y, x]) / 255.0
+
+
+# Read the alpha of a texture that repeats, bilinearly; as ops.surface_texture.
+@wp.kernel(enable_backward=False)
+def read_alpha(
+    source_face: wp.array(dtype=wp.int32),
+    source_weights: wp.array(dtype=wp.vec3),
+    corner_uv: wp.array(dtype=wp.vec2, ndim=2),
+    image: wp.array(dtype=wp.uint8, ndim=2),
+    alpha: wp.array(dtype=wp.float32),
+):
+    i = wp.tid()
+    f = source_face[i]
+    if f < 0:
+        return
+    weight = source_weights[i]
+    uv = weight[0] * corner_uv[f, 0] + weight[1] * corner_uv[f, 1] + weight[2] * corner_uv[f, 2]
+    place = _place_in(uv, image.shape[1], image.shape[0])
+    low, high = _texels_at(place, image.shape[1], image.shape[0])
+    part = _parts(place)
+    top = _opacity(image, low[1], low[0]) * (1.0 - part[0]) + _opacity(image, low[1], high[0]) * part[0]
+    bottom = _opacity(image, high[1], low[0]) * (1.0 - part[0]) + _opacity(image, high[1], high[0]) * part[0]
+    alpha[i] = top * (1.0 - part[1]) + bottom * part[1]
+
+
 # Add an input image's colour, by weight, read bilinearly in linear light.
 @wp.kernel(enable_backward=False)
 def project(

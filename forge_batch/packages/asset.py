@@ -43,7 +43,7 @@ class Asset:
     Attributes:
         lods: With uv, normals and tangents, the finest first; of several atlases uv are those of the sheet, and so are maps.
         screen_sizes: Of each level, 1.0 fills the screen; as many as lods.
-        base_color: (h, w, 3) uint8 sRGB, or None.
+        base_color: (h, w, 3) uint8 sRGB, (h, w, 4) with straight alpha if the surface has holes that it cuts out, or None.
         normal: (h, w, 3) uint16 tangent space, OpenGL, or None.
         orm: (h, w, 3) uint8, or None.
         naming: Style of the names; see packages.names.
@@ -81,6 +81,11 @@ class Asset:
     @property
     def names(self) -> Names:
         return Names(self.name, self.naming)
+
+    @property
+    def masked(self) -> bool:
+        """Whether the base colour's alpha cuts holes: then the material is masked at one half, and has two sides."""
+        return self.base_color is not None and self.base_color.shape[2] == 4
 
     @property
     def model(self) -> str:
@@ -140,9 +145,9 @@ def glb_textures(surface: Surface) -> dict[str, bytes]:
     return {kind: encode_png(image) for kind, image in maps.items() if image is not None}
 
 
-def glb_look(names: Names, textures: Mapping[str, bytes]) -> Look:
+def glb_look(names: Names, textures: Mapping[str, bytes], masked: bool) -> Look:
     """Give the material of an atlas for a GLB, its images called as their files would be."""
-    return Look(names.material, textures, {kind: names.texture(kind) for kind in textures})
+    return Look(names.material, textures, {kind: names.texture(kind) for kind in textures}, masked)
 
 
 def switch_distances(asset: Asset) -> list[float]:

@@ -126,7 +126,7 @@ def _of_glb(data: bytes) -> tuple[Mesh, Maps]:
     starts = np.cumsum([0, *(len(shape.vertices) for shape in shapes)])
     faces = np.concatenate([shape.faces + start for shape, start in zip(shapes, starts, strict=False)]).astype(np.int32)
     wired = ("baseColorTexture", "normalTexture", "metallicRoughnessTexture")
-    color, normal, orm = (_sheet([getattr(shape.visual.material, word) for shape in shapes]) for word in wired)
+    color, normal, orm = (_sheet([getattr(shape.visual.material, word) for shape in shapes], word) for word in wired)
     return Mesh(points, faces, uv=uv, normals=normals), Maps(color, _sixteen_bit(normal), orm)
 
 
@@ -134,9 +134,11 @@ def _material_name(shape: Any) -> str:
     return str(shape.visual.material.name)
 
 
-def _sheet(images: Sequence[Image.Image | None]) -> np.ndarray | None:
-    """Join the images of atlases; None if any has none."""
-    pixels = [np.asarray(image.convert("RGB")) for image in images if image is not None]
+def _sheet(images: Sequence[Image.Image | None], word: str) -> np.ndarray | None:
+    """Join the images of atlases; None if any has none. Of a base colour alpha is kept."""
+    there = [image for image in images if image is not None]
+    holed = word == "baseColorTexture" and any(image.mode == "RGBA" for image in there)
+    pixels = [np.asarray(image.convert("RGBA" if holed else "RGB")) for image in there]
     return joined(pixels) if len(pixels) == len(images) else None
 
 

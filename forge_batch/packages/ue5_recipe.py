@@ -32,7 +32,7 @@ def ue5_recipe(asset: Asset, files: Mapping[str, bytes]) -> dict[str, Any]:
     """
     names = asset.names
     width, height, depth = (round(float(side) * 100, 2) for side in np.ptp(asset.lods[0].vertices, axis=0))
-    looks = [_look(one, asset.folder, files) for one in asset.atlas_names]
+    looks = [_look(one, asset.folder, files, asset.masked) for one in asset.atlas_names]
     several = len(looks) > 1
     return {
         "forge_import": SEVERAL if several else VERSION,
@@ -53,20 +53,23 @@ def ue5_recipe(asset: Asset, files: Mapping[str, bytes]) -> dict[str, Any]:
             **({} if several else {"material_slot": looks[0]["material_slot"]}),
         },
         "skeletal_mesh": _skeletal(asset) if asset.rig else None,
-        **(
-            {"materials": looks}
-            if several
-            else {"material": {"instance": looks[0]["instance"]}, "textures": looks[0]["textures"]}
-        ),
+        **({"materials": looks} if several else _alone(looks[0])),
     }
 
 
-def _look(names: Names, folder: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+def _alone(look: dict[str, Any]) -> dict[str, Any]:
+    """Describe the one material of an asset; its slot stands with the mesh."""
+    material = {key: value for key, value in look.items() if key not in {"material_slot", "textures"}}
+    return {"material": material, "textures": look["textures"]}
+
+
+def _look(names: Names, folder: str, files: Mapping[str, bytes], masked: bool) -> dict[str, Any]:
     """Describe one material: its slot, its instance and its textures."""
     textures = {kind: names.texture(kind) for kind in SETTINGS}
     return {
         "material_slot": names.material,
         "instance": names.material_instance,
+        **({"masked": True} if masked else {}),
         "textures": {
             kind: {"file": file, "name": name, **SETTINGS[kind]}
             for kind, name in textures.items()

@@ -24,11 +24,8 @@ def run(context: StageContext[Params]) -> Metrics:
     from forge_batch.ops.bake_files import describe, open_baker
     from forge_batch.ops.image_file import write_png
 
-    baker = open_baker(
-        context.path(MESH), context.path(SOURCE_MESH), context.params, lambda done: context.progress(0.6 * done, "rays")
-    )
-    context.progress(0.6, "colours")
-    maps = baker.color_maps()
+    baker = open_baker(context.path(MESH), context.path(SOURCE_MESH), context.params, context.part(0.0, 0.6, "rays"))
+    maps = baker.color_maps(context.part(0.6, 1.0, "colours"))
     write_png(context.out(BASE_COLOR_MAP), maps.base_color)
     write_png(context.out(UNSEEN_MAP), maps.unseen)
     unseen = maps.unseen.ravel()[baker.texel] > 0
@@ -38,7 +35,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="bake_base_color",
     group="post_processing",
-    version=3,
+    version=4,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(BASE_COLOR_MAP, UNSEEN_MAP),

@@ -24,11 +24,8 @@ def run(context: StageContext[Params]) -> Metrics:
     from forge_batch.ops.bake_files import describe, open_baker
     from forge_batch.ops.image_file import write_png
 
-    baker = open_baker(
-        context.path(MESH), context.path(SOURCE_MESH), context.params, lambda done: context.progress(0.8 * done, "rays")
-    )
-    context.progress(0.8, "materials")
-    maps = baker.material_maps()
+    baker = open_baker(context.path(MESH), context.path(SOURCE_MESH), context.params, context.part(0.0, 0.6, "rays"))
+    maps = baker.material_maps(context.part(0.6, 1.0, "materials"))
     write_png(context.out(METALLIC_MAP), maps.metallic)
     write_png(context.out(ROUGHNESS_MAP), maps.roughness)
     return describe(baker)
@@ -37,7 +34,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="bake_material",
     group="post_processing",
-    version=2,
+    version=3,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(METALLIC_MAP, ROUGHNESS_MAP),

@@ -28,14 +28,10 @@ def run(context: StageContext[Params]) -> Metrics:
     from forge_batch.ops.baker import ERROR_STEPS
     from forge_batch.ops.image_file import write_png
 
-    baker = open_baker(
-        context.path(MESH), context.path(SOURCE_MESH), context.params, lambda done: context.progress(0.7 * done, "rays")
-    )
-    context.progress(0.7, "normals")
-    normal = baker.normal_map()
+    baker = open_baker(context.path(MESH), context.path(SOURCE_MESH), context.params, context.part(0.0, 0.6, "rays"))
+    normal = baker.normal_map(context.part(0.6, 0.8, "normals"))
     write_png(context.out(NORMAL_MAP), normal)
-    context.progress(0.9, "errors")
-    error = baker.normal_error(normal)
+    error = baker.normal_error(normal, context.part(0.8, 1.0, "errors"))
     write_png(context.out(NORMAL_ERROR_MAP), error)
     degrees = error.ravel()[baker.texel] / ERROR_STEPS
     p95 = float(np.percentile(degrees, 95))
@@ -45,7 +41,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="bake_normal",
     group="post_processing",
-    version=2,
+    version=3,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(NORMAL_MAP, NORMAL_ERROR_MAP),

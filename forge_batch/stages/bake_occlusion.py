@@ -45,9 +45,9 @@ def run(context: StageContext[Params]) -> Metrics:
     from forge_batch.ops.image_file import write_png
 
     params = context.params
-    baker = open_baker(context.path(MESH), context.path(SOURCE_MESH), params, lambda done: context.progress(0.1 * done, "rays"))
+    baker = open_baker(context.path(MESH), context.path(SOURCE_MESH), params, context.part(0.0, 0.1, "rays"))
     sky = Sky(params.rays, params.distance, params.falloff, params.ground, params.denoise)
-    image = baker.occlusion_map(sky, lambda done: context.progress(0.1 + 0.85 * done, "sky"))
+    image = baker.occlusion_map(sky, context.part(0.1, 1.0, "sky"))
     write_png(context.out(OCCLUSION_MAP), image)
     return {**describe(baker), "mean": round(float(image.ravel()[baker.texel].mean()) / 255, 6)}
 
@@ -55,12 +55,12 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="bake_occlusion",
     group="post_processing",
-    version=2,
+    version=3,
     device="gpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(OCCLUSION_MAP,),
     params=Params,
-    cost=lambda params: Cost(cpu=2.0 + 3.0 * params.supersampling**2 + 0.45 * params.rays, gpu=0.2 + params.rays / 400),
+    cost=lambda params: Cost(cpu=2.0 + 3.0 * params.supersampling**2 + 0.28 * params.rays, gpu=0.2 + params.rays / 400),
     run=run,
 )
 """The stage of this module."""

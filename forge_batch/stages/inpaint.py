@@ -43,13 +43,16 @@ def run(context: StageContext[Params]) -> Metrics:
         BackendUnavailable: `diffusion` is asked for and something it needs is not here.
         StageError: Nothing was seen, or the maps do not fit together.
     """
+    import numpy as np
+
     from forge_batch.ops.image_file import read_png, write_png
     from forge_batch.ops.mesh import load_mesh
     from forge_batch.ops.unseen import fill_unseen
 
     painter = _painter(context) if context.params.method == "diffusion" else None
     unseen = read_png(context.path(UNSEEN_MAP)) > 127
-    base_color = read_png(context.path(BASE_COLOR_MAP))
+    whole = read_png(context.path(BASE_COLOR_MAP))
+    base_color = np.ascontiguousarray(whole[..., :3])
     if unseen.shape != base_color.shape[:2]:
         raise StageError(f"unseen_map is {unseen.shape} and base_color_map {base_color.shape[:2]}", "bake base colour again")
     metrics: Metrics = {"method": context.params.method, "filled": bool(unseen.any())}
@@ -69,7 +72,7 @@ def run(context: StageContext[Params]) -> Metrics:
         raise StageError(
             f"unseen texels cannot be filled: {error}", "look at the views and their camera: no image sees the object"
         ) from error
-    write_png(context.out(BASE_COLOR_MAP), filled)
+    write_png(context.out(BASE_COLOR_MAP), np.dstack([filled, whole[..., 3:]]))  # alpha, where there is one, stays
     return metrics
 
 

@@ -32,7 +32,7 @@ from forge_batch.artifacts import (
 )
 from forge_batch.errors import GateFailed
 from forge_batch.gates import Gate, headline, judge
-from forge_batch.ops.gate_limits import LIMITS, RIG_GATES
+from forge_batch.ops.gate_limits import LIMITS, MASK_GATES, RIG_GATES
 from forge_batch.stage import Cost, Metrics, Stage, StageContext, Switchable
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def load(context: StageContext[Params]) -> Finished:
         for slot in (NORMAL_MAP, NORMAL_ERROR_MAP, BASE_COLOR_MAP, ORM_MAP, OCCLUSION_MAP)
         if context.has(slot)
     }
+    maps, opacity = Finished.split(maps)
     return Finished(
         mesh=load_mesh(context.path(MESH)),
         source=load_source(context.path(SOURCE_MESH)),
@@ -82,6 +83,7 @@ def load(context: StageContext[Params]) -> Finished:
         cutouts=load_arrays(context.path(CUTOUTS))[0],
         manifest=yaml.safe_load(context.path(MANIFEST).read_text(encoding="utf-8")),
         atlases=load_meta(context.path(MESH)).get("atlases", 1),
+        opacity=opacity,
     )
 
 
@@ -129,7 +131,8 @@ def run(context: StageContext[Params]) -> Metrics:
         context.progress(index / len(GROUPS), measure.__name__.removeprefix("measure_"))
         values |= measure(asset)
     values |= _rig_values(context, asset) if context.has(RIG) else {}
-    judged = [name for name in LIMITS if context.has(RIG) or name not in RIG_GATES]
+    left_out = (frozenset() if context.has(RIG) else RIG_GATES) | (frozenset() if asset.opacity is not None else MASK_GATES)
+    judged = [name for name in LIMITS if name not in left_out]
     gates = [judge(name, values.get(name), context.params.limits, asset.kind) for name in judged]
     gates = [_pictured(gate, asset, context) for gate in gates]
     text = json.dumps([gate.to_json() for gate in gates], indent=1, sort_keys=True)

@@ -13,9 +13,9 @@ from forge_batch.ops.gbuffer import GBuffer, gbuffer
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
 from forge_batch.ops.render import read_linear
-from forge_batch.ops.source import load_source, save_source
+from forge_batch.ops.source import SourceMesh, load_source, save_source
 from forge_batch.ops.srgb import linear_to_srgb, srgb_to_linear
-from forge_batch.ops.surface_texture import SurfaceTexture
+from forge_batch.ops.surface_texture import SurfaceTexture, masked_texture
 from forge_batch.ops.tangents import split_by_tangent
 from tests.bake_pairs import UPRIGHT, colored, flat_sheet, joined, knot, low_square, ring, sheet, tube, unwrapped
 
@@ -31,15 +31,24 @@ def rainbow(place: np.ndarray) -> np.ndarray:
     return np.stack([0.5 + 0.4 * np.sin(along), 0.5 + 0.4 * np.cos(along), 0.5 + 0.4 * np.sin(around)], 1)
 
 
-@pytest.mark.parametrize("samples", [1, 2])
-def test_a_uv_cut_does_not_show(samples: int) -> None:
-    """On both sides of every cut of a torus, colours agree to 2/255 and world-space normals to 2 degrees, read bilinearly."""
+def torus() -> tuple[Mesh, SourceMesh]:
+    """Make a torus that is cut along and round, and one with relief to bake from."""
     vertices, faces, place = tube(ring(), 0.4, 48, 24)
     low = unwrapped(vertices, faces, (0.03 + 0.94 * place).astype(np.float32))
     fine, fine_faces, fine_place = tube(ring(), 0.4, 160, 80, relief=0.004)
-    source = colored(smooth(fine, fine_faces), rainbow(fine_place))
+    return low, colored(smooth(fine, fine_faces), rainbow(fine_place))
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_a_uv_cut_does_not_show(samples: int) -> None:
+    """On both sides of every cut of a torus, colours agree to 2/255 and world-space normals to 2 degrees, read bilinearly."""
+    low, source = torus()
     buffer = GBuffer(low, source, 384, Search(0.02, samples))
-    color, normal = color_maps(buffer).base_color, normal_map(buffer)
+    show_no_cut(low, color_maps(buffer).base_color, normal_map(buffer))
+
+
+def show_no_cut(low: Mesh, color: np.ndarray, normal: np.ndarray) -> None:
+    """Compare what a shader sees of the maps at each vertex from every chart that it lies in."""
     assert low.uv is not None
     assert low.normals is not None
     assert low.tangents is not None
@@ -58,9 +67,8 @@ def test_a_uv_cut_does_not_show(samples: int) -> None:
     assert np.abs(shown[one] - shown[other]).max() < 2
 
 
-@pytest.mark.parametrize("inner_faces", ["outwards", "inwards"])
-def test_two_shells_a_millimetre_apart_keep_to_themselves(inner_faces: str) -> None:
-    """Tubes of 400 and 401 mm in one another, in a cage of 60 mm: each texel takes its own shell, all by ray."""
+def shells(inner_faces: str) -> tuple[Mesh, SourceMesh]:
+    """Make tubes of 400 and 401 mm in one another, red and green, whose charts are the left and the right of the atlas."""
     parts, colors = [], []
     for number, radius in enumerate((0.4, 0.401)):
         vertices, faces, place = tube(ring(), radius, 240, 120)
@@ -73,7 +81,13 @@ def test_two_shells_a_millimetre_apart_keep_to_themselves(inner_faces: str) -> N
     normals = np.concatenate([split_vertex_normals(part[0], part[1]) for part in parts])
     uv = np.concatenate([part[2] for part in parts]).astype(np.float32)
     low = split_by_tangent(Mesh(vertices, faces, uv=uv, normals=normals))
-    buffer = gbuffer(low, colored(Mesh(vertices, faces, normals=normals), np.concatenate(colors)), 128, 0.06 / 3.9)
+    return low, colored(Mesh(vertices, faces, normals=normals), np.concatenate(colors))
+
+
+@pytest.mark.parametrize("inner_faces", ["outwards", "inwards"])
+def test_two_shells_a_millimetre_apart_keep_to_themselves(inner_faces: str) -> None:
+    """In a cage of 60 mm each texel takes its own shell, all by ray."""
+    buffer = gbuffer(*shells(inner_faces), 128, 0.06 / 3.9)
     image = color_maps(buffer).base_color
     assert (buffer.kind == RAY).mean() > 0.999
     assert buffer.misses == 0
@@ -81,12 +95,18 @@ def test_two_shells_a_millimetre_apart_keep_to_themselves(inner_faces: str) -> N
     np.testing.assert_array_equal(image[:, 65:].reshape(-1, 3), np.tile([0, 255, 0], (128 * 63, 1)))
 
 
-def test_the_strands_of_a_knot_keep_to_themselves() -> None:
-    """Where strands of a trefoil pass 1 % of its size apart, in a cage of three times that, colours are those of the strand."""
+def trefoil() -> tuple[Mesh, SourceMesh]:
+    """Make a knot whose strands pass 1 % of its size apart, and one with relief to bake from."""
     vertices, faces, place = tube(knot, 0.46, 300, 24)
     low = unwrapped(vertices, faces, (0.02 + 0.96 * place).astype(np.float32))
     fine, fine_faces, fine_place = tube(knot, 0.46, 900, 48, relief=0.01)
-    buffer = gbuffer(low, colored(smooth(fine, fine_faces), rainbow(fine_place)), 256, 0.03)
+    return low, colored(smooth(fine, fine_faces), rainbow(fine_place))
+
+
+def test_the_strands_of_a_knot_keep_to_themselves() -> None:
+    """In a cage of three times the gaps between strands, colours are those of the strand."""
+    low, source = trefoil()
+    buffer = gbuffer(low, source, 256, 0.03)
     [band] = buffer.bands()
     corners = low.faces[band.face]
     assert low.uv is not None
@@ -162,6 +182,32 @@ def test_a_textured_source_is_read_between_its_texels_in_linear_light(tmp_path: 
     np.testing.assert_allclose(row, linear_to_srgb(white) * 255, atol=0.51)
     assert (baker.material_maps().metallic == 51).all()
     assert (baker.material_maps().roughness == 102).all()
+
+
+def test_a_masked_source_leaves_its_alpha_beside_clean_colour(tmp_path: Path) -> None:
+    """A green leaf left of clear black, saved and loaded: alpha falls linearly, half way at the border, and all stays green."""
+    plate = flat_sheet()
+    uv = ((plate.vertices[:, :2] + 1) / 2)[plate.faces].astype(np.float32)
+    leaf = np.zeros((8, 8, 4), np.uint8)
+    leaf[:, :4] = (40, 160, 60, 255)
+    save_source(tmp_path / "source.npz", replace(colored(plate), texture=masked_texture(uv, leaf)))
+    chart = low_square(tuple((0.1 + 0.8 * u, 0.1 + 0.8 * v) for u, v in UPRIGHT))
+    image = color_maps(GBuffer(chart, load_source(tmp_path / "source.npz"), 80, Search(0.05, samples=2))).base_color
+    np.testing.assert_array_equal(image[..., :3], np.broadcast_to([40, 160, 60], (80, 80, 3)))
+    place = (np.arange(64) + 0.5) / 8  # texels of the leaf: 8 of the map each
+    falling = np.clip(4.5 - place, 0, 1)[8:56]
+    np.testing.assert_allclose(image[40, 16:64, 3], falling * 255, atol=0.51)
+    assert set(image[40, 16:36, 3]) == {255}
+    assert set(image[40, 44:60, 3]) == {0}
+
+
+def test_an_opaque_texture_leaves_no_alpha() -> None:
+    """A picture whose alpha is 255 all over, or 0 all over, covers a surface without holes: three channels."""
+    uv = np.zeros((1, 3, 2), np.float32)
+    for alpha in (255, 0):
+        texture = masked_texture(uv, np.full((2, 2, 4), alpha, np.uint8))
+        assert texture.alpha is None
+        assert texture.base_color.shape == (2, 2, 3)
 
 
 def test_only_covered_samples_count() -> None:

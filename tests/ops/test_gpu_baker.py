@@ -114,6 +114,12 @@ def test_bands_leave_no_seam() -> None:
     for one, other in zip(whole, map(all_maps, parts), strict=True):
         for first, second in zip(one, other, strict=True):
             np.testing.assert_array_equal(first, second)
+    smooth = Sky(8, 0.4, denoise=True)
+    for baker, tiny in zip(both(low, source, samples=2), parts, strict=True):
+        heard: list[float] = []
+        np.testing.assert_array_equal(tiny.occlusion_map(smooth, heard.append), baker.occlusion_map(smooth))
+        tiny.normal_map(heard.append)
+        assert (heard.count(1.0), len(heard)) >= (2, 13 * 2)
 
 
 class TinyBuffer(GBuffer):
@@ -192,11 +198,13 @@ def test_pictures_and_voxels_colour_alike() -> None:
 
 
 def test_textures_that_repeat_colour_alike() -> None:
-    """A source with pictures of its own, laid three times over it: colours, metallic and roughness are the same on both."""
+    """A source with pictures of its own, laid three times over it: colours, alpha and material are the same on both."""
     mesh, rng = waves(), np.random.default_rng(7)
     uv = (mesh.vertices[:, :2] * 1.5 - 0.2)[mesh.faces].astype(np.float32)
     color, material = rng.integers(0, 256, (16, 24, 3), dtype=np.uint8), rng.integers(0, 256, (8, 8, 2), dtype=np.uint8)
-    cpu, gpu = both(low_square(), replace(painted(mesh), texture=SurfaceTexture(uv, color, material)))
+    alpha = rng.integers(0, 256, (16, 24), dtype=np.uint8)
+    cpu, gpu = both(low_square(), replace(painted(mesh), texture=SurfaceTexture(uv, color, material, alpha)))
+    assert cpu.color_maps().base_color.shape[2] == 4
     for one, other in zip([*cpu.color_maps(), *cpu.material_maps()], [*gpu.color_maps(), *gpu.material_maps()], strict=True):
         assert one.std() > 0
         assert (np.abs(one.astype(int) - other) > 1).mean() < 0.001

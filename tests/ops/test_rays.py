@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
 
+from forge_batch.errors import BackendUnavailable
+from forge_batch.ops.embree import library_of
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.rays import RayScene
 
@@ -27,6 +31,35 @@ def test_a_cast_ray_finds_face_place_and_distance() -> None:
     np.testing.assert_array_equal(hits.face, [0, 1, -1])
     np.testing.assert_allclose(hits.distance, [2, 3, np.inf])
     np.testing.assert_allclose(hits.barycentric, [[0.25, 0.5, 0.25], [0.25, 0.25, 0.5], [0, 0, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "path", ["embreex.libs/libembree4-4aef3270.so.4", "embreex/.dylibs/libembree4.4.dylib", "embreex.libs/embree4.dll"]
+)
+def test_embree_is_found_where_wheels_put_it(path: str, tmp_path: Path) -> None:
+    """On Linux, macOS and Windows; where there is none, it is said how to get it."""
+    (tmp_path / "embreex").mkdir()
+    with pytest.raises(BackendUnavailable, match="brings no library of Embree 4"):
+        library_of(tmp_path / "embreex")
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).touch()
+    assert library_of(tmp_path / "embreex") == tmp_path / path
+
+
+@pytest.mark.parametrize("watertight", [True, False])
+def test_a_scene_that_is_let_go_frees_its_tree_alone(watertight: bool) -> None:
+    """Of two scenes one goes; the other answers as before, and packets that are not full are answered whole."""
+    ball = trimesh.creation.icosphere(3)
+    mesh = Mesh(ball.vertices.astype(np.float32), ball.faces.astype(np.int32))
+    one, other = RayScene(mesh, watertight), RayScene(mesh, watertight)
+    points = np.float32(2) * mesh.vertices[:21]
+    before = one.cast(points, -points)
+    del other
+    after = one.cast(points, -points)
+    np.testing.assert_array_equal(before.face, after.face)
+    assert (after.face >= 0).all()
+    assert one.occluded(points, -points).all()
+    assert not one.occluded(points, points).any()
 
 
 def test_distance_bounds_a_ray() -> None:

@@ -8,6 +8,7 @@ import trimesh
 
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.render import PANEL, Maps, contact_sheet, render, silhouette
+from tests.bake_pairs import low_square
 
 NO_MAPS = Maps(None, None, None)
 MARKS = {"red": (255, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 255)}
@@ -135,6 +136,20 @@ def test_an_inverted_face_shows_as_a_hole() -> None:
     back = render(inside_out, NO_MAPS, 0.0, 0.0, 64, 0.0)
     assert (front[..., 3] > 0).sum() == (back[..., 3] > 0).sum()
     assert not np.array_equal(front, back)
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 180.0])
+def test_holes_cut_by_alpha_are_seen_from_both_sides(azimuth: float) -> None:
+    """A square whose left half is clear covers a half of its frame as seen from the front and from behind, equally bright."""
+    sheet = low_square()
+    texture = np.full((8, 8, 4), 200, np.uint8)
+    texture[:, :4, 3], texture[:, 4:, 3] = 0, 255
+    cut = render(sheet, Maps(texture, None, None), azimuth, 0.0, 64, azimuth)
+    whole = render(sheet, Maps(texture[..., :3], None, None), 0.0, 0.0, 64, 0.0)
+    columns = np.flatnonzero((cut[..., 3] > 127).any(axis=0))
+    assert (cut[..., 3] > 127).sum() == pytest.approx((whole[..., 3] > 127).sum() / 2, rel=0.05)
+    assert (columns.mean() > 32) == (azimuth == 0)
+    np.testing.assert_allclose(cut[cut[..., 3] == 255].mean(axis=0), whole[whole[..., 3] == 255].mean(axis=0), atol=2)
 
 
 def test_the_silhouette_has_the_area_of_the_box() -> None:

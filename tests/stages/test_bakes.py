@@ -21,9 +21,12 @@ from forge_batch.artifacts import (
 )
 from forge_batch.errors import BackendUnavailable, StageError
 from forge_batch.ops import bake_files
+from forge_batch.ops.bake import CpuBaker
+from forge_batch.ops.baker import Search
+from forge_batch.ops.gbuffer import GBuffer
 from forge_batch.ops.image_file import read_png, write_png
 from forge_batch.ops.mesh import save_mesh
-from forge_batch.ops.source import save_source
+from forge_batch.ops.source import load_source, save_source
 from forge_batch.stage import Stage, StageContext
 from forge_batch.stages import bake_base_color, bake_material, bake_normal, bake_occlusion, inpaint, pack_channels
 from tests.bake_pairs import colored, flat_sheet, low_square, sheet
@@ -64,6 +67,30 @@ def test_a_bake_writes_its_maps_alone_and_the_same_bytes_each_time(
         assert metrics["overlap_texels"] == 0
         assert read_png(context.out(stage.outputs[0])).shape[:2] == (512, 512)
     assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("stage", BAKES, ids=lambda stage: stage.name)
+def test_a_bake_says_how_far_it_is(stage: Stage[Any], pair: dict[Slot, Path], tmp_path: Path) -> None:
+    """In bands of a few rows, of which none is kept, each bake goes forward from 0 to 1, in the search and in its maps."""
+    save_mesh(pair[MESH], low_square(), {"texture_size": 64, "padding": 8})
+    buffer = TinyBuffer(low_square(), load_source(pair[SOURCE_MESH]), 64, Search(0.02, 2))
+    said: list[tuple[float, str]] = []
+    context = replace(context_of(stage, tmp_path / "a", pair), progress=lambda done, note: said.append((done, note)))
+    key = (*(bake_files._identity(pair[slot]) for slot in (MESH, SOURCE_MESH)), Search(0.02, 2))
+    bake_files._last.clear()
+    bake_files._last[key] = CpuBaker(buffer)
+    stage.run(context)
+    fractions = [done for done, _ in said]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0, pytest.approx(1))
+    assert len(fractions) >= 1 + 64 // 5
+    assert all(note for _, note in said)
+
+
+class TinyBuffer(GBuffer):
+    """Work in bands of five rows."""
+
+    band, kept = 5 * 64 * 4, 1000
 
 
 def test_the_maps_have_their_depth_and_meaning(pair: dict[Slot, Path], tmp_path: Path) -> None:

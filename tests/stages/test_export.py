@@ -40,10 +40,13 @@ from forge_batch.ops.image_file import write_png
 from forge_batch.ops.mesh import Mesh, save_arrays, save_mesh, save_meshes
 from forge_batch.ops.rig import Rig, save_rig
 from forge_batch.ops.source import SourceMesh, save_source
+from forge_batch.ops.surface_texture import masked_texture
 from forge_batch.packages.names import packages_in
 from forge_batch.stage import StageContext
+from forge_batch.stages import bake_base_color
 from forge_batch.stages.export import Params, stage, use_nanite
 from tests import winged_box
+from tests.bake_pairs import colored, flat_sheet, low_square
 from tests.ops.test_glb import Glb
 from tests.readers import ask_ufbx, ask_ufbx_skin, validate_glb
 
@@ -120,6 +123,33 @@ def test_a_package_holds_models_textures_and_papers(package: dict[str, bytes]) -
     """Nothing is missing and nothing else is in it; the manifest is the very file that was resolved."""
     assert package.keys() == MODELS | TEXTURES | PAPERS | {"forge_import.json"}
     assert package["manifest.yaml"] == b"asset: odd_thing\nplace: {height_cm: 180}\n"
+
+
+@pytest.mark.node
+def test_a_leaf_of_a_texture_with_alpha_becomes_a_masked_package(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """From a quad under a picture of a round leaf on clear black to the zip: alpha in both models' maps, none of it dark."""
+    row, column = np.mgrid[:64, :64]
+    leaf = np.where(((row - 31.5) ** 2 + (column - 31.5) ** 2 < 28**2)[..., None], (40, 160, 60, 255), 0).astype(np.uint8)
+    plate = flat_sheet()
+    uv = ((plate.vertices[:, :2] * [1, -1] + 1) / 2)[plate.faces].astype(np.float32)
+    paths = {slot: tmp_path / slot.filename for slot in (MESH, SOURCE_MESH)}
+    save_mesh(paths[MESH], low_square(), {"texture_size": 64, "padding": 2})
+    save_source(paths[SOURCE_MESH], replace(colored(plate), texture=masked_texture(uv, leaf)), META)
+    (tmp_path / "bake").mkdir()
+    named = {slot.name: path for slot, path in paths.items()}
+    bake_base_color.stage.run(StageContext("odd_thing", bake_base_color.Params(), 0, {}, named, tmp_path / "bake"))
+    baked = {**named, "base_color_map": tmp_path / "bake" / BASE_COLOR_MAP.filename}
+    files = export({**without(inputs, LODS, HULLS), **baked}, tmp_path / "task")
+    assert json.loads(files["forge_import.json"])["material"]["masked"] is True
+    image = np.asarray(Image.open(io.BytesIO(files["OddThing/T_OddThing_BC.png"])))
+    assert (image[..., :3] == (40, 160, 60)).all()
+    assert (image[..., 3] >= 128).mean() == pytest.approx(np.pi * 28**2 / 64**2, abs=0.01)
+    (tmp_path / "SM_OddThing.glb").write_bytes(files["OddThing_glTF/SM_OddThing.glb"])
+    assert validate_glb(tmp_path / "SM_OddThing.glb")["issues"]["numErrors"] == 0
+    assert Glb(files["OddThing_glTF/SM_OddThing.glb"]).document["materials"][0]["alphaMode"] == "MASK"
+    assert "Opacity Mask" in files["report.html"].decode()
+    shown = np.asarray(Image.open(tmp_path / "task" / PREVIEW.filename).convert("RGB")).astype(int)
+    assert ((shown[..., 1] > 100) & (shown[..., 0] < 80)).any()
 
 
 def test_a_person_of_180_cm_is_180_cm_in_the_fbx_and_stands_on_the_ground(package: dict[str, bytes], tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from forge_batch.gates import judge
 from forge_batch.manifest import parse_manifest
 from forge_batch.ops.camera import Camera
 from forge_batch.ops.finished import Finished, Measured, Values
-from forge_batch.ops.gate_limits import KIND_BOUNDS, LIMITS, RIG_GATES
+from forge_batch.ops.gate_limits import KIND_BOUNDS, LIMITS, MASK_GATES, RIG_GATES
 from forge_batch.ops.gate_pictures import PICTURES, draw_gate
 from forge_batch.ops.image_file import write_png
 from forge_batch.ops.measure_asset import GROUPS, measure_skeleton
@@ -175,7 +175,7 @@ def test_a_sound_asset_passes_every_gate(sound: Finished, tmp_path: Path) -> Non
     gates = _results(sound, tmp_path)
     assert {name: (gate["value"], gate["limit"]) for name, gate in gates.items() if gate["result"] in {"warn", "fail"}} == {}
     assert {name for name, gate in gates.items() if gate["result"] == "not_tested"} == {"density_error", "normal_map_green"}
-    assert list(gates) == [name for name in LIMITS if name not in RIG_GATES]
+    assert list(gates) == [name for name in LIMITS if name not in RIG_GATES | MASK_GATES]
     first = (tmp_path / GATES.filename).read_bytes()
     stage.run(_context(sound, tmp_path, Params()))
     assert (tmp_path / GATES.filename).read_bytes() == first
@@ -208,7 +208,7 @@ def test_a_strict_manifest_refuses_with_every_number(sound: Finished, tmp_path: 
     assert line.startswith("2 quality gates failed: winding is 3, allowed at most 0 edges (edges whose two faces disagree")
     assert "height is 2.91262, allowed at most 1 % (height against place.height_cm)" in line
     assert "inspect.strict: false" in caught.value.hint
-    assert len(json.loads((tmp_path / GATES.filename).read_text())) == len(LIMITS) - len(RIG_GATES)
+    assert len(json.loads((tmp_path / GATES.filename).read_text())) == len(LIMITS) - len(RIG_GATES | MASK_GATES)
 
 
 def test_a_manifest_may_move_a_limit(sound: Finished, tmp_path: Path) -> None:
@@ -255,10 +255,24 @@ def test_a_rough_hull_on_purpose_only_reports_its_volume(sound: Finished, tmp_pa
     assert gate["value"] == pytest.approx(6 / np.pi, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("alpha", "left", "grey"),
+    [(255, (100, "pass"), (0, "pass")), (0, (0, "fail"), (0, "pass")), (140, (100, "pass"), (100, "warn"))],
+)
+def test_holes_cut_by_alpha_are_judged(sound: Finished, tmp_path: Path, alpha: int, left: Any, grey: Any) -> None:
+    """Clear all over nothing is left of it; half clear a mask cannot show it; the colour is judged as of an opaque one."""
+    color = sound.maps["base_color_map"]
+    holed = replace(sound, maps={**sound.maps, "base_color_map": np.dstack([color, np.full(color.shape[:2], alpha, np.uint8)])})
+    gates = _results(holed, tmp_path)
+    assert (gates["mask_left"]["value"], gates["mask_left"]["result"]) == left
+    assert (gates["mask_grey"]["value"], gates["mask_grey"]["result"]) == grey
+    assert gates["albedo_range"]["result"] == gates["padding_fill"]["result"] == "pass"
+
+
 def test_a_sound_rig_passes_its_gates(sound: Finished, tmp_path: Path) -> None:
     """With a rig its gates are judged too; the walk is not tested on what has no limbs."""
     gates = _results(sound, tmp_path, bones(sound.mesh))
-    assert list(gates) == list(LIMITS)
+    assert list(gates) == [name for name in LIMITS if name not in MASK_GATES]
     found = {name: (gates[name]["value"], gates[name]["result"]) for name in RIG_GATES}
     assert found == {
         "rig_joints": (3, "pass"),
@@ -314,7 +328,7 @@ def test_green_that_is_right_passes(sound: Finished, tmp_path: Path, group_of: d
 
 def test_every_gate_has_a_planted_defect() -> None:
     """What can fail is seen to fail, and what fails or warns by its limit's own word is asked to."""
-    assert {defect.gate for defect in DEFECTS} | set(RIG_DEFECTS) == set(LIMITS)
+    assert {defect.gate for defect in DEFECTS} | set(RIG_DEFECTS) == set(LIMITS) - MASK_GATES
     softer = {"front_axis"}  # a failure only where another heading fits better
     assert {d.gate for d in DEFECTS if d.result != LIMITS[d.gate].breach} == softer
 

@@ -34,8 +34,14 @@ class MaterialSamplerType(enum.Enum):
     SAMPLERTYPE_MASKS = 5
 
 
+class BlendMode(enum.Enum):
+    BLEND_OPAQUE = 0
+    BLEND_MASKED = 1
+
+
 class MaterialProperty(enum.Enum):
     MP_BASE_COLOR = 0
+    MP_OPACITY_MASK = 7
     MP_METALLIC = 1
     MP_ROUGHNESS = 3
     MP_NORMAL = 8
@@ -318,7 +324,12 @@ class MaterialExpressionTextureSampleParameter2D(Object):
 
 
 class Material(Object):
-    properties: ClassVar[dict[str, Any]] = {"used_with_skeletal_mesh": False}
+    properties: ClassVar[dict[str, Any]] = {
+        "used_with_skeletal_mesh": False,
+        "blend_mode": BlendMode.BLEND_OPAQUE,
+        "two_sided": False,
+        "opacity_mask_clip_value": 0.3333,
+    }
 
     def __init__(self) -> None:
         super().__init__()
@@ -517,7 +528,7 @@ class FakeUnreal:
             self.InterchangeCombineStaticMeshesBehavior = self.InterchangeCombineSkeletalMeshesBehavior = Combine
         for kind in (
             AssetImportTask, InterchangePipelineStackOverride, TextureCompressionSettings, MaterialSamplerType,
-            MaterialProperty, MaterialExpressionTextureSampleParameter2D, Material, MaterialFactoryNew,
+            MaterialProperty, BlendMode, MaterialExpressionTextureSampleParameter2D, Material, MaterialFactoryNew,
             MaterialInstanceConstant,
             MaterialInstanceConstantFactoryNew, StaticMeshEditorSubsystem, SkeletalMeshEditorSubsystem, PerPlatformFloat,
             SkeletalMaterial, Paths,

@@ -121,6 +121,24 @@ def test_the_master_reads_each_channel_of_orm_where_it_lies(tmp_path: Path) -> N
     assert editor.EditorAssetLibrary.assets["/Game/Forge/Other/MI_Other"].parent is master
 
 
+def test_what_alpha_cuts_gets_a_masked_master(tmp_path: Path) -> None:
+    """A base colour with alpha: masked at one half, two-sided, its alpha wired; an opaque asset keeps the opaque master."""
+    editor = FakeUnreal()
+    importer = Importer(editor)
+    importer.import_package(package(tmp_path / "a.zip", asset()))
+    importer.import_package(package(tmp_path / "b.zip", asset(name="leaf", base_color=np.full((16, 16, 4), 128, np.uint8))))
+    assets = editor.EditorAssetLibrary.assets
+    opaque, masked = assets["/Game/Forge/M_ForgeMaster"], assets["/Game/Forge/M_ForgeMasterMasked"]
+    assert assets["/Game/Forge/Leaf/MI_Leaf"].parent is masked
+    assert assets["/Game/Forge/Winged/MI_Winged"].parent is opaque
+    assert (masked.values["blend_mode"].name, masked.values["two_sided"]) == ("BLEND_MASKED", True)
+    assert masked.values["opacity_mask_clip_value"] == 0.5
+    sample, channel = next(wire for target, wire in masked.wires.items() if target.name == "MP_OPACITY_MASK")
+    assert (str(sample.values["parameter_name"]), channel) == ("BaseColor", "A")
+    assert opaque.values["blend_mode"].name == "BLEND_OPAQUE"
+    assert "MP_OPACITY_MASK" not in {target.name for target in opaque.wires}
+
+
 def test_the_same_content_is_imported_once(tmp_path: Path) -> None:
     """A second import of the package, or of a copy of it, does nothing; a changed one goes into the same assets again."""
     editor = FakeUnreal()

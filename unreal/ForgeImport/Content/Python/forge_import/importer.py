@@ -141,7 +141,7 @@ class Importer:
             tools, factory = u.AssetToolsHelpers.get_asset_tools(), u.MaterialInstanceConstantFactoryNew()
             instance = tools.create_asset(look.instance, recipe.destination, u.MaterialInstanceConstant, factory)
         editing = u.MaterialEditingLibrary
-        editing.set_material_instance_parent(instance, master_material(u, textures))
+        editing.set_material_instance_parent(instance, master_material(u, textures, look.masked))
         for role, parameter in PARAMETERS.items():
             editing.set_material_instance_texture_parameter_value(instance, parameter, textures[role])
             if editing.get_material_instance_texture_parameter_value(instance, parameter) != textures[role]:

@@ -47,11 +47,13 @@ class Look:
         slot: Of the meshes, by name; empty where they have but one.
         instance: Name of the material instance.
         textures: By role: base_color, normal, orm.
+        masked: Whether the base colour's alpha cuts holes.
     """
 
     slot: str
     instance: str
     textures: Mapping[str, Texture]
+    masked: bool
 
 
 @dataclass(frozen=True)
@@ -167,20 +169,17 @@ def _recipe(document: Mapping[str, Any]) -> Recipe:
 
 def _looks(document: Mapping[str, Any]) -> tuple[Look, ...]:
     if document["forge_import"] == VERSIONS[0]:
-        return (Look("", _text(document["material"]["instance"], _NAME, "material.instance"), _textures(document)),)
-    looks = tuple(
-        Look(
-            _text(one["material_slot"], _NAME, "a material_slot"), _text(one["instance"], _NAME, "an instance"), _textures(one)
-        )
-        for one in document["materials"]
-    )
+        one = {**document["material"], "textures": document["textures"]}
+        return (_look("", one),)
+    looks = tuple(_look(_text(one["material_slot"], _NAME, "a material_slot"), one) for one in document["materials"])
     if not looks or len({look.slot for look in looks}) != len(looks) or len({look.instance for look in looks}) != len(looks):
         raise RecipeError("Its recipe must name materials, each with a slot and an instance of its own.")
     return looks
 
 
-def _textures(one: Mapping[str, Any]) -> dict[str, Texture]:
-    return {role: _texture(role, texture) for role, texture in one["textures"].items()}
+def _look(slot: str, one: Mapping[str, Any]) -> Look:
+    textures = {role: _texture(role, texture) for role, texture in one["textures"].items()}
+    return Look(slot, _text(one["instance"], _NAME, "an instance"), textures, one.get("masked", False) is True)
 
 
 def _skeletal(one: Mapping[str, Any]) -> Skeletal:
