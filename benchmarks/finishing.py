@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.learned_mesh import learned_mesh
+from benchmarks.learned_mesh import learned_shells
 from forge_batch.artifacts import HULLS, LODS, MESH, SOURCE_MESH
 from forge_batch.backends.trellis2 import TO_NATIVE
 from forge_batch.ops.mesh import load_mesh, save_mesh
@@ -84,8 +84,8 @@ def _measure(reference: Path, cells: int, kind: str, folder: Path) -> dict[str, 
 def _prepare(reference: Path, cells: int, kind: str, folder: Path) -> None:
     """Write the slots that generate would."""
     folder.mkdir(exist_ok=True, parents=True)
-    made = learned_mesh(reference, cells, KINDS[kind])
-    mesh = raw_surface(made.vertices @ TO_NATIVE, made.faces, "a generator")
+    vertices, faces = learned_shells(reference, cells, KINDS[kind])
+    mesh = raw_surface(vertices @ TO_NATIVE, faces, "a generator")
     save_mesh(folder / "mesh.npz", mesh)
     none = np.zeros(len(mesh.vertices), np.float32)
     save_source(folder / "source.npz", SourceMesh(mesh, np.zeros((len(none), 3), np.float32), none, none, none))

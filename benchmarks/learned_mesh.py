@@ -32,18 +32,38 @@ class LearnedMesh(NamedTuple):
     cells: int
 
 
-def learned_mesh(path: Path, cells: int, openings: int = 0) -> LearnedMesh:
+def learned_mesh(path: Path, cells: int) -> LearnedMesh:
     """Make a double shell round the cells that a reference passes, with their stairs, noise and 30 in 100 faces flipped.
 
     Args:
         path: reference.glb, largest side 1, centred.
         cells: Along an edge; the faces grow with its square.
+    """
+    house, color = _samples(path)
+    native = house @ TO_NATIVE.T * 0.98
+    vertices, faces, cell = _shells(native, cells, 0)
+    near = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
+    voxels = np.unique((cell[:, None] + near).reshape(-1, 3), axis=0)
+    found = cKDTree(native).query((voxels + 0.5) / cells - 0.5, workers=2)[1]
+    rest = np.tile([-0.2, 0.7, 1.0], (len(voxels), 1))  # metallic below 0, roughness, alpha
+    return LearnedMesh(vertices, faces, voxels, np.hstack([color[found] * 1.3 - 0.15, rest]), cells)
+
+
+def learned_shells(path: Path, cells: int, openings: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give vertices and faces of a learned mesh alone.
+
+    Args:
+        path: As above.
+        cells: As above.
         openings: How often the shells are pierced, by holes of 0.024 across: both become one, of which the inner half is a
             lining, and only building the outside anew is left to repair.
     """
+    return _shells(_samples(path)[0] @ TO_NATIVE.T * 0.98, cells, openings)[:2]
+
+
+def _shells(native: np.ndarray, cells: int, openings: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give vertices, faces, and the cells that the surface passes."""
     rng = np.random.default_rng(0)
-    house, color = _samples(path)
-    native = house @ TO_NATIVE.T * 0.98
     cell = np.unique(np.floor((native + 0.5) * cells).astype(int), axis=0)
     if openings:
         middles = cell[np.linspace(0, len(cell) - 1, openings).astype(int)]
@@ -56,12 +76,7 @@ def learned_mesh(path: Path, cells: int, openings: int = 0) -> LearnedMesh:
     vertices, faces, _, _ = marching_cubes(distance, 1.25)
     vertices = (vertices + low + 0.5 + rng.normal(0, 0.12, vertices.shape)) / cells - 0.5
     turned = rng.random(len(faces)) < 0.3
-    faces = np.where(turned[:, None], faces[:, ::-1], faces)
-    near = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
-    voxels = np.unique((cell[:, None] + near).reshape(-1, 3), axis=0)
-    found = cKDTree(native).query((voxels + 0.5) / cells - 0.5, workers=2)[1]
-    rest = np.tile([-0.2, 0.7, 1.0], (len(voxels), 1))  # metallic below 0, roughness, alpha
-    return LearnedMesh(vertices, faces, voxels, np.hstack([color[found] * 1.3 - 0.15, rest]), cells)
+    return vertices, np.where(turned[:, None], faces[:, ::-1], faces), cell
 
 
 def cells_for(path: Path, faces: int) -> int:

@@ -11,7 +11,7 @@ from forge_batch.content.local import replace_file
 from forge_batch.plan import Plan
 
 FOLDER = "work/preview"
-SOURCE_FACES = 60_000
+SOURCE_FACES = 40_000
 """Triangles that are shown."""
 
 

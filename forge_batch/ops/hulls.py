@@ -15,8 +15,8 @@ from forge_batch.ops.child_process import ChildFailedError, call
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.topology import signed_volume
 
-LEAST = 60
-"""Triangles that hulls may always have, however few LOD0 has: one hull of 32 vertices."""
+LEAST = 20
+"""Triangles that hulls may always have, however few LOD0 has: one hull of twelve vertices, rounder than a box."""
 
 PER_HULL = 16
 """Triangles of a hull of ten vertices: fewer stand for little but a box."""
@@ -91,8 +91,8 @@ def capsule_hull(mesh: Mesh, most: int) -> Mesh:
 
 
 def triangle_budget(wanted: int | None, triangles: int) -> int:
-    """Give how many triangles all hulls together may have: what is wanted, or 1 % of LOD0's and `LEAST` at least."""
-    return max(LEAST, triangles // 100) if wanted is None else wanted
+    """Give how many triangles all hulls together may have: what is wanted, or less than 1 % of LOD0's, and `LEAST`."""
+    return max(LEAST, (triangles - 1) // 100) if wanted is None else wanted
 
 
 def share_out(vertices: list[int], most: int, triangles: int) -> list[int]:

@@ -18,8 +18,8 @@ ERROR = 0.005
 OUTLINE = 0.006
 """How far outlines may differ from LOD0's (1 - IoU, mean of 24 views), likewise; the gates, against the source, ask 0.0075."""
 
-TRIES = 4
-"""Times that the error is halved while outlines differ by more."""
+TRIES = 7
+"""Times that a LOD is built, each with three quarters of the last one's error, while its outlines differ by more."""
 
 ROUNDS = 6
 
@@ -42,7 +42,7 @@ def build_lod(mesh: Mesh, ratio: float, gap: float, size: int, outlines: Outline
         outlines: Of the mesh.
     """
     for turn in range(TRIES):
-        made = _on_page(mesh, ratio, gap, size, ERROR * 0.5**turn / ratio)
+        made = _on_page(mesh, ratio, gap, size, ERROR * 0.75**turn / ratio)
         if 1.0 - compare_outlines(made.mesh, outlines) <= OUTLINE / ratio:
             break
     return made

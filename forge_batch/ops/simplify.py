@@ -44,7 +44,8 @@ def simplify(mesh: Mesh, triangles: int, *, preview: bool, solid: bool) -> Mesh:
     along weigh more. Each pass may leave non-manifold edges and coincident faces, so each is followed by `make_solid`, and
     since that may add faces the target is lowered until the ceiling holds. PyMeshLab alone errs as much at nine times the CPU
     time on a million faces; fast-simplification alone errs 0.30 instead of 0.18 per mille of the diagonal; agg=7 leaves 171
-    non-manifold edges where agg=5 leaves 73.
+    non-manifold edges where agg=5 leaves 73. An open surface skips the fast pass, which knows no borders: it moved those of a
+    flower by 2.3 % of the diagonal at 1,000 triangles, where PyMeshLab alone moves them by 0.08 %.
 
     Raises:
         StageError: The surface falls apart, or cannot go as low as that.
@@ -53,10 +54,9 @@ def simplify(mesh: Mesh, triangles: int, *, preview: bool, solid: bool) -> Mesh:
         return mesh
     rim, areas = 0.2 * mesh.diagonal if solid else 0.0, component_areas(mesh, face_components(mesh.faces))
     least = areas.min() / areas.sum()
-    if len(mesh.faces) > FAST_FACTOR * triangles or preview:
-        goal = triangles if preview else FAST_FACTOR * triangles
-        fast = make_solid(_fast(mesh, goal), 0.0, rim)
-        if not any(fast.topology if solid else fast.topology[1:]):
+    if solid and (len(mesh.faces) > FAST_FACTOR * triangles or preview):
+        fast = make_solid(_fast(mesh, triangles if preview else FAST_FACTOR * triangles), 0.0, rim)
+        if fast.topology.closed:
             mesh = fast.mesh
     mesh = keep_largest(_quadric_under(mesh, triangles, rim), len(areas))
     return drop_floaters(mesh, FLOATER if least >= FLOATER else 0.5 * float(least))

@@ -28,7 +28,7 @@ class Params(Switchable):
         default=None,
         ge=12,
         le=20_000,
-        description="Most triangles of all hulls together; left out, 1 % of LOD0's, and at least 60.",
+        description="Most triangles of all hulls together; left out, less than 1 % of LOD0's, but never below 20.",
         examples=[300],
     )
     timeout_seconds: float = Field(
@@ -85,7 +85,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="build_collision",
     group="export",
-    version=3,
+    version=4,
     device="cpu",
     inputs=(MESH,),
     outputs=(HULLS,),
