@@ -2,7 +2,6 @@
 
     python benchmarks/gpu_bake.py --prepare DIR --data DATA     anywhere: the pairs, as the files that the bake stages read
     python benchmarks/gpu_bake.py --pairs DIR                   on the machine with the GPU; writes results/gpu_bake.json
-    python benchmarks/gpu_bake.py --pairs DIR --variants        there too: each way of sending rays; results/gpu_variants.json
 
 DATA as for bake.py. `device_ms` is the time of kernels and copies on the GPU alone (CUDA events), `wall_ms` what passes from
 arrays in memory to maps in memory, `files_to_png_ms` from the two files to the bytes of all PNGs; medians of ROUNDS, warm.
@@ -24,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ import numpy as np
 from forge_batch.ops.bake import CpuBaker
 from forge_batch.ops.baker import MISS, Baker, Search, Sky
 from forge_batch.ops.gbuffer import gbuffer
-from forge_batch.ops.gpu_baker import GpuBaker, Tuning
+from forge_batch.ops.gpu_baker import GpuBaker
 from forge_batch.ops.gpu_name import gpu_name
 from forge_batch.ops.gpu_raster import cover, start_warp
 from forge_batch.ops.image_file import encode_working_png
@@ -66,15 +65,6 @@ CASES = {"2048": (2048, 1), "4096": (4096, 1), "4096_2x": (4096, 2), "8192": (81
 NVDIFFRAST_SNAP = 2**0.5 / 32 + 1e-3
 """Texels by which an edge can move when both its ends are rounded to 1/16, and float32's own error."""
 
-VARIANTS = {
-    "as it is": Tuning(),
-    "blocks of 32": Tuning(block=32),
-    "blocks of 128": Tuning(block=128),
-    "texels by surface": Tuning(order="surface"),
-    "cubql": Tuning(tree="cubql"),
-    "cubql, texels by surface": Tuning(tree="cubql", order="surface"),
-}
-
 
 def prepare(folder: Path, data: Path) -> None:
     """Write the pair of the issue: 10,000 triangles made by our own stages from 1.31 million."""
@@ -82,18 +72,23 @@ def prepare(folder: Path, data: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        source = source_of(data, "egyptian_cat", 1_310_720, Path(scratch))
+        source, _ = source_of(data, "egyptian_cat", 1_310_720, Path(scratch))
         low = decimated_low(source, 10_000, 2048, Path(scratch))
     save_source(folder / "source_mesh.npz", source)
     save_mesh(folder / "mesh.npz", low, {"texture_size": 2048})
 
 
+def each_map(baker: Baker, rays: int = RAYS) -> Iterator[tuple[str, np.ndarray]]:
+    """Bake everything, one map after the other, with their names."""
+    yield "normal", baker.normal_map()
+    yield from baker.color_maps()._asdict().items()
+    yield from baker.material_maps()._asdict().items()
+    yield "occlusion", baker.occlusion_map(Sky(rays, DISTANCE))
+
+
 def all_maps(baker: Baker, rays: int = RAYS) -> dict[str, np.ndarray]:
     """Bake everything."""
-    color, material = baker.color_maps(), baker.material_maps()
-    maps = {"normal": baker.normal_map(), "base_color": color.base_color, "unseen": color.unseen}
-    maps |= {"metallic": material.metallic, "roughness": material.roughness}
-    return {**maps, "occlusion": baker.occlusion_map(Sky(rays, DISTANCE))}
+    return dict(each_map(baker, rays))
 
 
 def median_ms(work: Callable[[], object], rounds: int = ROUNDS) -> float:
@@ -123,11 +118,10 @@ def device_ms(work: Callable[[], object]) -> dict[str, float]:
 
 def from_files(folder: Path, size: int, samples: int) -> int:
     """Do all that the four stages do, from two files to the bytes of the PNGs."""
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(6) as pool:  # the coder lets go of Python's lock
         low, source = pool.submit(load_mesh, folder / "mesh.npz"), pool.submit(load_source, folder / "source_mesh.npz")
         baker = GpuBaker(low.result(), source.result(), size, Search(CAGE, samples))
-    with ThreadPoolExecutor(6) as pool:  # the coder lets go of Python's lock
-        return sum(map(len, pool.map(encode_working_png, all_maps(baker).values())))
+        return sum(map(len, pool.map(encode_working_png, (image for _, image in each_map(baker)))))
 
 
 def differences(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], texels: np.ndarray) -> dict[str, Any]:
@@ -205,7 +199,6 @@ def case(folder: Path, size: int, samples: int) -> dict[str, Any]:
     """Measure one texture size."""
     wp = start_warp()
     low, source = load_mesh(folder / "mesh.npz"), load_source(folder / "source_mesh.npz")
-    wp.set_mempool_release_threshold("cuda:0", 0)
     search = Search(CAGE, samples)
     result: dict[str, Any] = {"size": size, "samples_along_an_edge": samples}
     result |= {"low_triangles": len(low.faces), "source_triangles": len(source.mesh.faces)}
@@ -220,43 +213,19 @@ def case(folder: Path, size: int, samples: int) -> dict[str, Any]:
     return result
 
 
-def variants(folder: Path, size: int) -> dict[str, Any]:
-    """Measure each way of sending the rays: the sky's kernels, a whole bake, and how far its map is from the usual."""
-    low, source = load_mesh(folder / "mesh.npz"), load_source(folder / "source_mesh.npz")
-    usual = GpuBaker(low, source, size, Search(CAGE)).occlusion_map(Sky(RAYS, DISTANCE)).astype(int)
-    found: dict[str, Any] = {}
-    for name, tuning in VARIANTS.items():
-        try:
-            baker = GpuBaker(low, source, size, Search(CAGE), tuning=tuning)
-            difference = np.abs(usual - baker.occlusion_map(Sky(RAYS, DISTANCE)))
-            sky = device_ms(lambda baker=baker: baker.occlusion_map(Sky(RAYS, DISTANCE)))
-            build = median_ms(lambda tuning=tuning: all_maps(GpuBaker(low, source, size, Search(CAGE), tuning=tuning)), 2)
-            row: dict[str, Any] = {"sky_kernels_ms": sky["kernels"], "wall_ms_all_maps": build}
-            row |= {"texels_that_differ": float((difference > 1).mean()), "by_kernel": dict(list(sky.items())[:4])}
-        except Exception as error:  # noqa: BLE001 - the next one may do
-            row = {"error": f"{type(error).__name__}: {error}"[:300]}
-        found[name] = row
-        print(f"{name:32}", json.dumps(row), flush=True)
-    return found
-
-
 def main() -> None:
     """Prepare, or measure and keep what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prepare", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--pairs", type=Path)
-    parser.add_argument("--variants", action="store_true")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.prepare:
         prepare(options.prepare, options.data)
         return
     results: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, {gpu_name()}", "rays": RAYS}
-    out = options.out or HERE / "results" / ("gpu_variants.json" if options.variants else "gpu_bake.json")
-    if options.variants:
-        out.write_text(json.dumps({**results, "2048": variants(options.pairs, 2048)}, indent=1) + "\n")
-        return
+    out = options.out or HERE / "results" / "gpu_bake.json"
     command = [sys.executable, "-c", FIRST_CALL, str(options.pairs)]
     spent = []
     for _ in range(3):  # the first compiles

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from forge_batch.check import check
-from forge_batch.ops.glb import encode_glb
+from forge_batch.ops.glb import Look, encode_glb
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.mesh_file import decode_mesh
 from forge_batch.ops.normals import split_vertex_normals
@@ -114,7 +114,7 @@ def main() -> None:
                 spoilt = plant(mesh)
                 normals = split_vertex_normals(spoilt.vertices, spoilt.faces)
                 whole = split_by_tangent(Mesh(spoilt.vertices, spoilt.faces, uv=spoilt.uv, normals=normals))
-                path.write_bytes(encode_glb("SM_Thing", whole, {}, "M_Thing"))
+                path.write_bytes(encode_glb("SM_Thing", whole, [Look("M_Thing", {})]))
                 results[f"{package.stem}: {defect}"] = judge(path)
     for case, one in results.items():
         print(f"{case:45} differ: {one['differ'] or '-'}; khronos {one['khronos']}")

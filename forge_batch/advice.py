@@ -30,7 +30,11 @@ PlaceOf = Callable[[str], Place]
 
 def advise(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> list[Problem]:
     """Give every warning that follows from a resolved manifest and the project's settings, without a look at the images."""
-    return [*licence_advice(manifest, project, place_of), *budget_advice(manifest, place_of)]
+    return [
+        *licence_advice(manifest, project, place_of),
+        *budget_advice(manifest, place_of),
+        *atlases_advice(manifest, place_of),
+    ]
 
 
 def licence_advice(manifest: Mapping[str, Any], project: Project, place_of: PlaceOf) -> list[Problem]:
@@ -73,21 +77,23 @@ def density_advice(manifest: Mapping[str, Any], extents: Mapping[str, tuple[int,
         extents: Width and height of the subject by view, in pixels of one scale.
         place_of: Where fields stand.
     """
-    density, size = manifest["unwrap"]["texel_density"], manifest["unwrap"]["texture_size"]
+    density, size, atlases = (manifest["unwrap"][field] for field in ("texel_density", "texture_size", "atlases"))
     if density is None or "front" not in extents:
         return []
     least, most = (share * _box_area(manifest["place"]["height_cm"] / 100, extents) for share in AREA)
     edge = [density * (area / ATLAS_USE) ** 0.5 for area in (least, most)]
-    fits = size / (most / ATLAS_USE) ** 0.5
-    if edge[0] > size:
-        message = f"{density:g} pixels per metre need a texture of at least {edge[0]:.0f} pixels, and it has {size}"
+    fits = size * atlases**0.5 / (most / ATLAS_USE) ** 0.5
+    if edge[0] > size * atlases**0.5:
+        has = f"it has {size}" if atlases == 1 else f"there are {atlases} of {size}"
+        message = f"{density:g} pixels per metre need a texture of at least {edge[0]:.0f} pixels, and {has}"
     elif edge[1] < size / 3:
         message = (
             f"{density:g} pixels per metre fill less than {(edge[1] / size) ** 2 * ATLAS_USE:.0%} of a texture of {size} pixels"
         )
     else:
         return []
-    hint = f"write about {float(f'{fits:.2g}'):g}, another unwrap.texture_size, or leave it out to fill the page"
+    more = " or unwrap.atlases" if edge[0] > size else ""
+    hint = f"write about {float(f'{fits:.2g}'):g}, another unwrap.texture_size{more}, or leave it out to fill the page"
     return [place_of("unwrap.texel_density").problem("unwrap.texel_density", "texel_density", message, hint, "warning")]
 
 
@@ -97,6 +103,15 @@ def _box_area(height: float, extents: Mapping[str, tuple[int, int]]) -> float:
     side = extents.get("right") or extents.get("left") or extents["front"]
     width, depth = height * wide / high, height * side[0] / side[1]
     return 2 * (width * height + height * depth + depth * width)
+
+
+def atlases_advice(manifest: Mapping[str, Any], place_of: PlaceOf) -> list[Problem]:
+    """Warn of atlases that will never be made, since what asks for no density fits one."""
+    if manifest["unwrap"]["atlases"] == 1 or manifest["unwrap"]["texel_density"] is not None:
+        return []
+    message = "without unwrap.texel_density the charts are scaled to fill one texture, so there will be no other"
+    hint = "write unwrap.texel_density too, in pixels per metre, or leave atlases out"
+    return [place_of("unwrap.atlases").problem("unwrap.atlases", "atlases", message, hint, "warning")]
 
 
 def budget_advice(manifest: Mapping[str, Any], place_of: PlaceOf) -> list[Problem]:

@@ -85,7 +85,7 @@ def _fbx(data: bytes, name: str) -> Iterator[Gate]:
     """Measure an FBX that stands alone."""
     fbx = read_fbx(data, name)
     if mesh := finest(fbx):
-        yield from mesh_gates(mesh, {})
+        yield from mesh_gates(mesh, {}, fbx.atlases)
     yield from fbx_gates(fbx)
     yield from _skins(data, "fbx", name, fbx)
 
@@ -132,7 +132,7 @@ def _package_gates(path: Path) -> Iterator[Gate]:
     read: dict[str, FbxContents] = {}
     for name in sorted(name for name in files if name.endswith(".fbx")):
         try:
-            read[name] = read_fbx(files[name], name)
+            read[name] = read_fbx(files[name], name, int(report.get("atlases", 1)))
         except BackendUnavailable as error:
             yield Gate("fbx", None, None, "", "not_tested", f"{name}: {error.hint} to have it read")
             continue
@@ -171,7 +171,7 @@ def _measured(files: Mapping[str, bytes], path: str, read: Mapping[str, FbxConte
     if opened.maps.orm is not None:
         maps["occlusion_map"] = np.ascontiguousarray(opened.maps.orm[..., 0])
     sizes, wish = report.get("screen_sizes", []), yaml.safe_load(opened.manifest)
-    asset = Finished(opened.mesh, None, parts.lods, sizes, parts.hulls, maps, {}, wish)
+    asset = Finished(opened.mesh, None, parts.lods, sizes, parts.hulls, maps, {}, wish, opened.atlases)
     limits = asset.wish("inspect", "limits", {})
     skins = _skin_gates(asset, parts.skinned, limits)
     yield from together([*finished_gates(asset), *skins], known)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from forge_batch.errors import StageError
 from forge_batch.gates import Gate
+from forge_batch.ops.mesh_file import SOLID
 
 LARGEST_EDGE = 8192  # pixels
 
@@ -28,30 +29,37 @@ def image_fault(data: bytes) -> str | None:
 
 
 def glb_maps(data: bytes, name: str, texture_size: int) -> Gate:
-    """Look at the first material of a GLB: textures that cannot be used, or are not all wired where there should be some.
+    """Look at the materials of a GLB: textures that cannot be used, or are not all wired where there should be some.
+
+    What is told of is the material that wires least.
 
     Raises:
         StageError: It is no GLB.
     """
     try:
         document, blob = _parsed(data)
-        material: dict[str, Any] = document["materials"][0]
-        surface = material.get("pbrMetallicRoughness", {})
-        wired = {
-            "base colour": surface.get("baseColorTexture"),
-            "normal": material.get("normalTexture"),
-            "roughness": surface.get("metallicRoughnessTexture"),
-            "occlusion": material.get("occlusionTexture"),
-        }
+        seen = {part["material"] for one in document["meshes"] if not SOLID.search(one["name"]) for part in one["primitives"]}
+        there = min((_wired(document["materials"][index]) for index in sorted(seen or {0})), key=len)
         images = {one["name"]: _view(document, blob, one["bufferView"]) for one in document.get("images", [])}
     except (KeyError, IndexError, ValueError, struct.error) as error:
         raise StageError(f"{name} is not a readable GLB ({type(error).__name__})", "export it again") from error
     wrong = [f"{image} {fault}" for image, content in images.items() if (fault := image_fault(content))]
-    there = [kind for kind, texture in wired.items() if texture is not None]
     note = f"{name} wires {', '.join(there) or 'no map'}" + "".join(f"; {one}" for one in wrong)
     if texture_size and not there:
         wrong.append("nothing is wired")
     return Gate("glb_maps", len(wrong), 0, "maps", "fail" if wrong else "pass", note)
+
+
+def _wired(material: dict[str, Any]) -> list[str]:
+    """Name the maps that a material wires."""
+    surface = material.get("pbrMetallicRoughness", {})
+    wired = {
+        "base colour": surface.get("baseColorTexture"),
+        "normal": material.get("normalTexture"),
+        "roughness": surface.get("metallicRoughnessTexture"),
+        "occlusion": material.get("occlusionTexture"),
+    }
+    return [kind for kind, texture in wired.items() if texture is not None]
 
 
 def _parsed(data: bytes) -> tuple[dict[str, Any], bytes]:

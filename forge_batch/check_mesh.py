@@ -31,13 +31,18 @@ AGAIN, FEWER = "export it again", "check it in parts"
 
 
 def mesh_gates(
-    mesh: Mesh, maps: Mapping[str, np.ndarray], texture_size: int = 2048, wish: Mapping[str, Any] | None = None
+    mesh: Mesh,
+    maps: Mapping[str, np.ndarray],
+    atlases: int = 1,
+    texture_size: int = 2048,
+    wish: Mapping[str, Any] | None = None,
 ) -> list[Gate]:
     """Measure a mesh and its textures by the same functions as `inspect`.
 
     Args:
         mesh: Metres; normals are made where it has none.
         maps: By slot name, as `inspect` has them.
+        atlases: How many the maps, and uv, are of.
         texture_size: Texels of the page where there are no maps.
         wish: A resolved manifest, whose limits and kind count; nothing where nobody knows it.
     """
@@ -51,7 +56,7 @@ def mesh_gates(
         mesh = replace(mesh, vertices=np.where(known, mesh.vertices, mesh.vertices[faces[0, 0]]), faces=faces)
     if mesh.normals is None:
         mesh = replace(mesh, normals=split_vertex_normals(mesh.vertices, mesh.faces))
-    gates = finished_gates(Finished(mesh, maps=maps, manifest=wish))
+    gates = finished_gates(Finished(mesh, maps=maps, manifest=wish, atlases=atlases))
     note = "faces whose corners are no numbers; the rest is measured"
     return [Gate("finite", lost, 0, "faces", "fail", note), *gates] if lost else gates
 

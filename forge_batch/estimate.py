@@ -265,11 +265,12 @@ class Estimator:
     def disk(self, tasks: Iterable[Task]) -> int:
         """Give the median of the bytes that these tasks of one asset will leave on disk."""
         tasks = list(tasks)
-        size = next((int(t.params.texture_size) for t in tasks if hasattr(t.params, "texture_size")), 2048)
-        return sum(self._slot_bytes(task.stage.name, slot.name, size) for task in tasks for slot in task.stage.outputs)
+        asked = next((task.params.model_dump() for task in tasks if task.stage.name == "unwrap"), {})
+        texels = asked.get("texture_size", 2048) ** 2 * asked.get("atlases", 1)
+        return sum(self._slot_bytes(task.stage.name, slot.name, texels) for task in tasks for slot in task.stage.outputs)
 
-    def _slot_bytes(self, stage: str, slot: str, texture_size: int) -> int:
-        prior = math.log(_prior_bytes(slot, texture_size))
+    def _slot_bytes(self, stage: str, slot: str, texels: int) -> int:
+        prior = math.log(_prior_bytes(slot, texels))
         return round(math.exp(self._bytes.get((stage, slot), _Logs()).center(prior)))
 
 
@@ -285,7 +286,7 @@ def _start_kind(gpu: str) -> Kind:
     return ("start", gpu), "", WORKER_START
 
 
-def _prior_bytes(slot: str, texture_size: int) -> float:
+def _prior_bytes(slot: str, texels: int) -> float:
     if slot in MAP_BYTES or slot.endswith("_map"):
-        return MAP_BYTES.get(slot, 0.1) * texture_size**2
+        return MAP_BYTES.get(slot, 0.1) * texels
     return OTHER_BYTES.get(slot, 1e4)

@@ -205,7 +205,9 @@ class Manifest(BaseModel):
 
     def made_from(self) -> dict[str, Any]:
         """Give all that decides what is made, as plain data: the resolved manifest without its TIMING."""
-        return {field: value for field, value in self.resolved().items() if field not in TIMING}
+        values = {field: value for field, value in self.resolved().items() if field not in TIMING}
+        stages = {field: value for field in values if isinstance(value := getattr(self, field), StageParams)}
+        return {**values, **{field: params.made_from() for field, params in stages.items()}}
 
     def to_yaml(self) -> str:
         """Write the resolved manifest as YAML that reads back to the same manifest."""

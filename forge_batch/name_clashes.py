@@ -13,10 +13,11 @@ from forge_batch.yaml_value import Place
 def without_clashes(manifests: Sequence[Manifest]) -> tuple[list[Manifest], list[Problem]]:
     """Refuse all manifests that share a name of a file or an engine's asset, capitals aside; nothing says which may have it."""
     by_asset = {manifest.asset: manifest for manifest in manifests}
-    styles = {asset: manifest.resolved()["export"]["naming"] for asset, manifest in by_asset.items()}
+    wishes = {asset: manifest.resolved() for asset, manifest in by_asset.items()}
     problems = []
     refused: set[str] = set()
-    for name, assets in clashes([Names(asset, style) for asset, style in styles.items()]):
+    batch = [Names(asset, wish["export"]["naming"], wish["unwrap"]["atlases"]) for asset, wish in wishes.items()]
+    for name, assets in clashes(batch):
         refused.update(assets)
         for asset in assets:
             others = ", ".join(by_asset[other].file for other in assets if other != asset)

@@ -178,7 +178,7 @@ def bind(stages: Sequence[Stage[Any]], wish: Wish, images: Mapping[str, InputIma
         if missing:
             raise LookupError(f"stage {stage.name} reads {', '.join(missing)}, which no stage before it writes")
         inputs = {slot.name: producers[slot.name] for slot in stage.inputs if slot.name in producers}
-        fields = [stage.name, stage.version, params.model_dump(mode="json"), wish.seed, stage.revision(params), inputs]
+        fields = [stage.name, stage.version, params.made_from(), wish.seed, stage.revision(params), inputs]
         task = Task(wish.asset, stage, params, wish.seed, digest(fields), inputs)
         producers.update({slot.name: task.key for slot in stage.outputs})
         tasks.append(task)

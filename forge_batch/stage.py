@@ -39,6 +39,15 @@ class StageParams(BaseModel):
     implied: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
     """What one word stands for: by field and by its value, the other fields that it sets unless they are written."""
 
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came when assets had been made without them: at their default they are not spoken of, and keys stay."""
+
+    def made_from(self) -> dict[str, Any]:
+        """Give what decides the outcome of a task, as JSON values."""
+        defaults = {name: field.default for name, field in type(self).model_fields.items() if name in self.later}
+        values = self.model_dump(mode="json")
+        return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
+
     @model_validator(mode="before")
     @classmethod
     def _write_out(cls, data: Any) -> Any:

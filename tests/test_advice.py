@@ -120,6 +120,21 @@ def test_a_density_that_the_texture_cannot_hold_is_warned_of(tmp_path: Path) -> 
     assert 2300 < float(line.split("at least ")[1].split()[0]) < 2600
 
 
+def test_atlases_may_hold_what_one_texture_does_not(tmp_path: Path) -> None:
+    """Three of 1024 hold 700 pixels per metre of that horse, which need 1,700 pixels; not 1,000, which need 2,440."""
+    text = "unwrap: {{texture_size: 1024, atlases: 3, texel_density: {}}}\n"
+    assert density(tmp_path, text.format(700)) == []
+    (line,) = density(tmp_path / "again", text.format(1000))
+    assert ", and there are 3 of 1024; write about" in line
+    assert "unwrap.texture_size or unwrap.atlases, or" in line
+
+
+def test_atlases_that_no_density_asks_for_are_warned_of(tmp_path: Path) -> None:
+    """Charts are scaled to fill one texture, so the second would never be made."""
+    (line,) = warnings("unwrap: {atlases: 2}\n", tmp_path)
+    assert line.startswith("crate.yaml:3:19: warning: unwrap.atlases: without unwrap.texel_density")
+
+
 def test_a_density_that_leaves_the_texture_empty_is_warned_of(tmp_path: Path) -> None:
     """At 20 pixels per metre the same horse covers a corner of its page."""
     (line,) = density(tmp_path, "unwrap: {texture_size: 2048, texel_density: 20}\n")

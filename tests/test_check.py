@@ -13,7 +13,7 @@ import pytest
 
 from forge_batch.check import check
 from forge_batch.errors import ContentError, StageError
-from forge_batch.ops.glb import encode_glb
+from forge_batch.ops.glb import Look, encode_glb
 from forge_batch.packages.zip_file import write_zip
 from tests import winged_box
 from tests.asset_defects import bones
@@ -25,7 +25,7 @@ CRATE = winged_box.finished(box((1.0, 1.0, 1.0), (0.0, 0.5, 0.0)))
 
 def package(path: Path, **changes: object) -> Path:
     """Write a package of the crate whose report says what holds, but for the changes."""
-    glb = encode_glb("SM_Crate", CRATE, {}, "M_Crate")
+    glb = encode_glb("SM_Crate", CRATE, [Look("M_Crate", {})])
     report = {
         "asset": "crate",
         "engine": "ue5",

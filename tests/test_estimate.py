@@ -47,12 +47,12 @@ def took(seconds: float, params: Work | None = None, **fields: Any) -> TaskRecor
     return TaskRecord("generate", "key", "done", seconds, **record)
 
 
-def tasks_of(texture_size: int = 2048) -> tuple[Task, ...]:
+def tasks_of(texture_size: int = 2048, atlases: int = 1) -> tuple[Task, ...]:
     """Make the tasks of an asset with default params."""
     by_name = {stage.name: stage for stage in STAGES}
     settings = {
         "place": by_name["place"].params(height_cm=50),
-        "unwrap": by_name["unwrap"].params(texture_size=texture_size),
+        "unwrap": by_name["unwrap"].params(texture_size=texture_size, atlases=atlases),
     }
     return bind(STAGES, FakeWish(settings), {"front": InputImage(Path("front.png"), "f0")})
 
@@ -176,9 +176,10 @@ def test_disk_is_learned_by_slot() -> None:
 
 
 def test_larger_textures_take_more_disk() -> None:
-    """Maps are priced by the texture size that unwrap is told."""
+    """Maps are priced by the texture size that unwrap is told, and by how many there may be."""
     small, large = (Estimator().disk(tasks_of(texture_size=size)) for size in (1024, 4096))
     assert large > small + 2 * (4096**2 - 1024**2)
+    assert Estimator().disk(tasks_of(1024, 4)) == Estimator().disk(tasks_of(2048))
 
 
 def test_calibration_holds_what_was_foretold_against_what_was_taken() -> None:

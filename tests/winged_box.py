@@ -5,10 +5,14 @@ No two of its axes can be mistaken for each other, nor any direction for its opp
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from forge_batch.ops.measure_atlas import find_charts
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
+from forge_batch.ops.sheet import on_sheet
 from forge_batch.ops.tangents import split_by_tangent
 from tests.shapes import box, join
 
@@ -51,3 +55,11 @@ def finished(solid: Mesh) -> Mesh:
     points, triangles = np.concatenate(vertices).astype(np.float32), np.concatenate(faces).astype(np.int32)
     normals = split_vertex_normals(points, triangles)
     return split_by_tangent(Mesh(points, triangles, uv=np.concatenate(uv).astype(np.float32), normals=normals))
+
+
+def on_two_atlases(mesh: Mesh) -> Mesh:
+    """Put every third chart of a level onto a second atlas; uv become those of the sheet."""
+    assert mesh.uv is not None
+    number = np.zeros(len(mesh.vertices), np.int64)
+    number[mesh.faces] = (find_charts(mesh) % 3 == 1)[:, None]
+    return replace(mesh, uv=on_sheet(mesh.uv, number, 2))

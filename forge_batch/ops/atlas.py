@@ -1,4 +1,4 @@
-"""Cut a surface into charts and pack them on one square page; runs in a child process, because xatlas may never come back.
+"""Cut a surface into charts and pack them on square pages; runs in a child process, because xatlas may never come back.
 
 xatlas (MIT) cuts and flattens. What it may leave is mended after it: whole charts that are mirrored are turned over, faces that
 are folded or squashed inside a chart become charts of their own, laid flat without stretch, what lies over another part of its
@@ -18,6 +18,7 @@ import xatlas
 from forge_batch.ops.box_charts import cut_out, lay_apart
 from forge_batch.ops.chart_packing import find_covering, place_charts
 from forge_batch.ops.components import face_components
+from forge_batch.ops.sheet import corner, sheet_side
 from forge_batch.ops.topology import edge_pairs, find_edges
 
 SQUASHED = 0.05
@@ -49,16 +50,25 @@ class Charts(NamedTuple):
     labels: np.ndarray
 
 
+class Packed(NamedTuple):
+    """Be charts on a sheet of `atlases` pages: uv (n, 2) float32 in texels from the top left."""
+
+    uv: np.ndarray
+    atlases: int
+
+
 def build_atlas(arrays: dict[str, np.ndarray], options: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Chart, mend and pack; no texel's centre lies inside two faces.
 
     Args:
         arrays: `vertices` (v, 3) and `faces` (f, 3); with `uv` (v, 2) in metres the charts are given and only packed.
-        options: `size` and `padding` in texels; `density` in texels per metre, or None for the largest that fits.
+        options: `size` of a page and `padding` in texels; `density` in texels per metre, or None for the largest that fits;
+            `atlases`, how many pages there may be.
 
     Returns:
-        `origin` (n,) the vertex each new one comes from, `faces` (f, 3), `uv` (n, 2) in texels from the top left. And
-        `density` (texels per metre, 0 if the asked one does not fit), `fits` (the largest seen to fit), `charts`, `recharted`.
+        `origin` (n,) the vertex each new one comes from, `faces` (f, 3), `uv` (n, 2) in texels from the top left of the sheet
+        (see `sheet`). And `density` (texels per metre, 0 if the asked one does not fit), `fits` (the largest seen to fit),
+        `charts`, `recharted`, `atlases` (how many pages it took).
 
     Raises:
         ValueError: Texels stay covered twice; cannot happen while a face on its own can be laid flat.
@@ -76,10 +86,12 @@ def build_atlas(arrays: dict[str, np.ndarray], options: dict[str, Any]) -> tuple
     density = None
     for turn in range(ROUNDS):
         charts = _even_out(vertices, charts)
-        page, density, fits = _fit(charts, options, density)
-        result = {"origin": charts.origin.astype(np.int32), "faces": charts.corners.astype(np.int32), "uv": page}
+        packed, density, fits = _fit(charts, options, density)
+        result = {"origin": charts.origin.astype(np.int32), "faces": charts.corners.astype(np.int32), "uv": packed.uv}
         facts = {"density": density, "fits": fits, "charts": int(charts.labels.max()) + 1, "recharted": recharted}
-        covering = find_covering(page.astype(np.float64)[charts.corners], options["size"])
+        facts["atlases"] = packed.atlases
+        sheet = options["size"] * sheet_side(packed.atlases)
+        covering = find_covering(packed.uv.astype(np.float64)[charts.corners], sheet)
         if density == 0.0 or not covering.any():
             return result, facts
         labels = cut_out(charts.labels, covering, first, second, alone=turn > 1)
@@ -156,8 +168,8 @@ def _even_out(vertices: np.ndarray, charts: Charts) -> Charts:
     return charts._replace(uv=_straighten(uv, owner))
 
 
-def _fit(charts: Charts, options: dict[str, Any], known: float | None) -> tuple[np.ndarray, float, float]:
-    """Find the largest density whose packing stays on the page, or pack at the one asked for.
+def _fit(charts: Charts, options: dict[str, Any], known: float | None) -> tuple[Packed, float, float]:
+    """Find the largest density whose packing stays on the pages, or pack at the one asked for.
 
     Args:
         charts: As they will be, in metres.
@@ -165,22 +177,23 @@ def _fit(charts: Charts, options: dict[str, Any], known: float | None) -> tuple[
         known: A density that fitted almost the same charts.
 
     Returns:
-        uv in texels (float32), the density, 0 if the one asked for does not fit, and the largest seen to fit.
+        The charts packed, the density, 0 if the one asked for does not fit, and the largest seen to fit.
     """
-    size, padding, asked = options["size"], options["padding"], options["density"]
+    asked = options["density"]
+    page = (options["size"], options["padding"], options["atlases"])
     if asked is not None:
-        page = _pack(charts, asked, size, padding)
-        if page is not None:
-            return page, asked, asked
+        packed = _pack(charts, asked, *page)
+        if packed is not None:
+            return packed, asked, asked
     step = 1.005 if known else 1.04
     best, fits, too_much = None, 0.0, np.inf
-    density = known or _guess(charts, size, padding)
+    density = known or _guess(charts, *page)
     for _ in range(TRIES):
-        page = _pack(charts, density, size, padding)
-        if page is None:
+        packed = _pack(charts, density, *page)
+        if packed is None:
             too_much = min(too_much, density)
         elif density > fits:
-            best, fits = page, density
+            best, fits = packed, density
         if best is None:
             density /= step
             step *= step
@@ -191,12 +204,12 @@ def _fit(charts: Charts, options: dict[str, Any], known: float | None) -> tuple[
         else:
             density = np.sqrt(fits * too_much)
     if best is None or asked is not None:
-        return charts.uv.astype(np.float32), 0.0, float(fits)
+        return Packed(charts.uv.astype(np.float32), 1), 0.0, float(fits)
     return best, float(fits), float(fits)
 
 
-def _guess(charts: Charts, size: int, padding: int) -> float:
-    """Give the density at which the charts, grown by half the padding, have FILLED of the page's area."""
+def _guess(charts: Charts, size: int, padding: int, atlases: int) -> float:
+    """Give the density at which the charts, grown by half the padding, have FILLED of the pages' area."""
     flat = charts.uv[charts.corners]
     edges = find_edges(charts.corners)
     rim = (edges.uses == 1)[edges.of_corner]
@@ -204,21 +217,25 @@ def _guess(charts: Charts, size: int, padding: int) -> float:
     area = float(signed_areas(flat).sum())
     count = int(charts.labels.max()) + 1
     grown = padding / 2 + 0.5  # a chart takes the whole of a cell that it touches
-    free = max(FILLED * size**2 - count * np.pi * grown**2, 0.05 * size**2)
+    free = max(FILLED * atlases * size**2 - count * np.pi * grown**2, 0.05 * size**2)
     half = 0.5 * outline * grown
     return float((np.sqrt(half**2 + area * free) - half) / area)
 
 
-def _pack(charts: Charts, density: float, size: int, padding: int) -> np.ndarray | None:
-    """Pack charts at a density: uv in texels, half the padding free at the page's border; None if the page is too small."""
+def _pack(charts: Charts, density: float, size: int, padding: int, atlases: int) -> Packed | None:
+    """Pack charts at a density, half the padding free at the border of each page; None if the pages are too small."""
     uv = charts.uv * density
-    offsets = place_charts(uv[charts.corners], charts.labels, size, float(padding))
-    if offsets is None:
+    places = place_charts(uv[charts.corners], charts.labels, size, float(padding), atlases)
+    if places is None:
         return None
     owner = np.empty(len(uv), np.int64)
     owner[charts.corners] = charts.labels[:, None]
-    texels = uv + offsets[owner]
-    return np.stack([texels[:, 0], size - texels[:, 1]], axis=1).astype(np.float32)
+    texels = uv + places.offset[owner]
+    texels = np.stack([texels[:, 0], size - texels[:, 1]], axis=1)
+    taken = int(places.page.max()) + 1
+    if taken > 1:
+        texels += size * corner(places.page[owner], sheet_side(taken))
+    return Packed(texels.astype(np.float32), taken)
 
 
 def _straighten(uv: np.ndarray, labels: np.ndarray) -> np.ndarray:

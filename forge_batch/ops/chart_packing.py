@@ -1,4 +1,4 @@
-"""Place charts of any outline on a square page, with a gap that is kept for certain.
+"""Place charts of any outline on square pages, with a gap that is kept for certain.
 
 Every chart is drawn on a grid of cells, each cell that it so much as touches. Charts are laid down one by one, tallest first,
 each at the lowest and then leftmost place where its cells keep the gap to all cells laid before; so charts cannot overlap,
@@ -8,7 +8,7 @@ whatever their outline, and small ones come to lie in the bays and holes of larg
 
 from __future__ import annotations
 
-from typing import no_type_check
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
@@ -18,19 +18,27 @@ CELLS = 1024
 """Most cells along the page's edge; 2048 change the density of a page of 2048 texels by -1 to +1 % and double the time."""
 
 
+class Places(NamedTuple):
+    """Be where charts lie: what to add to the corners of each, and the page that it is on, the first being 0."""
+
+    offset: Float64[np.ndarray, "c 2"]
+    page: Int[np.ndarray, " c"]
+
+
 def place_charts(
-    uv: Float64[np.ndarray, "f 3 2"], labels: Int[np.ndarray, " f"], size: int, padding: float
-) -> Float64[np.ndarray, "c 2"] | None:
-    """Find a place for every chart.
+    uv: Float64[np.ndarray, "f 3 2"], labels: Int[np.ndarray, " f"], size: int, padding: float, pages: int = 1
+) -> Places | None:
+    """Find a place for every chart on as few pages as first fit needs: what one page has no room for goes on to the next.
 
     Args:
         uv: Corners of the faces in texels, counter-clockwise, every chart anywhere.
         labels: The chart of each face, 0 to c - 1, none empty.
         size: Texels of the page's edge.
         padding: Least texels between two charts; half of it stays free along the page's border.
+        pages: How many there may be.
 
     Returns:
-        What to add to the corners of each chart, or None if the page does not hold them.
+        The places, or None if the pages do not hold the charts.
     """
     count = int(labels.max()) + 1
     low, high = np.full((count, 2), np.inf), np.full((count, 2), -np.inf)
@@ -39,16 +47,21 @@ def place_charts(
     cell = max(1.0, size / CELLS)
     page = int((size - padding) / cell)
     boxes = np.floor((high - low) / cell).astype(np.int64) + 1
-    if boxes.max() > page or boxes.prod(axis=1).sum() > 4 * page**2:
+    if boxes.max() > page or boxes.prod(axis=1).sum() > 4 * pages * page**2:
         return None
     first = np.concatenate([[0], np.cumsum(boxes.prod(axis=1))])
     touched = np.zeros(first[-1], np.bool_)
     _touch((uv - low[labels][:, None]) / cell, labels, boxes, first, touched)
-    order = np.lexsort((np.arange(count), -boxes[:, 0], -boxes[:, 1]))
-    places = np.zeros((count, 2), np.int64)
-    if not _lay_down(touched, first, boxes, order, page, _reach(padding / cell), places):
-        return None
-    return np.asarray(places * cell + 0.5 * padding - low)
+    left = np.lexsort((np.arange(count), -boxes[:, 0], -boxes[:, 1]))
+    places, on = np.zeros((count, 2), np.int64), np.zeros(count, np.int64)
+    for number in range(pages):
+        laid = np.zeros(count, np.bool_)
+        _lay_down(touched, first, boxes, left, page, _reach(padding / cell), number == pages - 1, places, laid)
+        on[laid] = number
+        left = left[~laid[left]]
+        if not len(left):
+            return Places(np.asarray(places * cell + 0.5 * padding - low), on)
+    return None
 
 
 def find_covering(uv: Float64[np.ndarray, "f 3 2"], size: int) -> Bool[np.ndarray, " f"]:
@@ -94,8 +107,8 @@ def _touch(uv, labels, boxes, first, touched):  # pragma: no cover - compiled
 
 @njit(cache=True)
 @no_type_check
-def _lay_down(touched, first, boxes, order, page, reach, places):  # pragma: no cover - compiled
-    """Lay charts down; False as soon as one finds no place."""
+def _lay_down(touched, first, boxes, order, page, reach, last, places, laid):  # pragma: no cover - compiled
+    """Lay charts down and mark those that found a place; on the last page it ends with the first that finds none."""
     taken = np.zeros((page, page), np.bool_)
     next_taken = np.full((page, page + 1), page, np.int32)
     next_free = np.empty((page, page + 1), np.int32)
@@ -106,9 +119,12 @@ def _lay_down(touched, first, boxes, order, page, reach, places):  # pragma: no 
         width, height = boxes[chart]
         count = _find_runs(touched[first[chart] : first[chart + 1]].reshape(height, width), runs)
         left, bottom = _find_place(runs[:count], next_taken, next_free, page - width, page - height)
+        if left < 0 and last:
+            return
         if left < 0:
-            return False
+            continue
         places[chart] = left, bottom
+        laid[chart] = True
         for k in range(count):
             for dy in range(-away, away + 1):
                 row, wide = bottom + runs[k, 0] + dy, reach[abs(dy)]
@@ -119,7 +135,6 @@ def _lay_down(touched, first, boxes, order, page, reach, places):  # pragma: no 
                 filled = taken[row, column]
                 next_taken[row, column] = column if filled else next_taken[row, column + 1]
                 next_free[row, column] = next_free[row, column + 1] if filled else column
-    return True
 
 
 @njit(cache=True)

@@ -47,11 +47,16 @@ class Packed:
     kinds: Mapping[str, tuple[int, int]]
 
 
-def compress(mesh: Mesh, rig: Rig | None = None) -> Packed:
+def compress(mesh: Mesh, rig: Rig | None = None, whole: Mesh | None = None) -> Packed:
     """Compress positions, normals, tangents and uv of a mesh, and its bindings to a rig; same mesh, same bytes.
 
     Positions keep 14 bits of the largest side (0.06 mm in a metre), uv 12 bits (half a texel in 2048), normals 10 bits;
     tangents and weights stay as they are: Draco has no form for them.
+
+    Args:
+        mesh: What is compressed.
+        rig: For its vertices, or None.
+        whole: Of what it is a part: parts whose positions are rounded on the grid of the whole meet without a gap.
 
     Raises:
         ValueError: The mesh lacks uv, normals or tangents, or is degenerate, see check_surface (a bug of the caller).
@@ -61,6 +66,10 @@ def compress(mesh: Mesh, rig: Rig | None = None) -> Packed:
     assert mesh.normals is not None
     assert mesh.tangents is not None
     others = dict(zip(_OTHERS, (mesh.tangents, *(bindings(rig) if rig else ())), strict=False))
+    grid = {}
+    if whole is not None:
+        low = whole.vertices.min(axis=0)
+        grid = {"quantization_origin": low, "quantization_range": float((whole.vertices.max(axis=0) - low).max())}
     data = DracoPy.encode(
         mesh.vertices,
         mesh.faces.astype(np.uint32),
@@ -71,6 +80,7 @@ def compress(mesh: Mesh, rig: Rig | None = None) -> Packed:
         normal_quantization_bits=NORMAL_BITS,
         tex_coord_quantization_bits=UV_BITS,
         generic_attributes=others,
+        **grid,
     )
     out = DracoPy.decode(data)
     numbers = [(int(one["attribute_type"]), int(one["unique_id"])) for one in out.attributes]

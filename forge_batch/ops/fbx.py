@@ -36,8 +36,8 @@ class FbxScene:
             written without a group.
         thresholds: Distances at which LOD1, LOD2, ... take over; one less than `lods`.
         hulls: Convex and closed; only positions are used.
-        material: Name of the one material slot all levels share.
-        textures: File name (relative to the FBX) by FBX material property (`DiffuseColor`, `NormalMap`, ...).
+        materials: The slots that all levels share, one or one for each atlas that faces lie on: by name, file name (relative to
+            the FBX) by FBX material property (`DiffuseColor`, `NormalMap`, ...).
         sockets: Position by name; an empty object `SOCKET_<name>` below LOD0, as Unreal wants it.
         frame: Axes and unit that the file declares.
         grouped: Whether levels stand in an LOD group. Otherwise they stand side by side as `_LOD0`, `_LOD1`, ..., from which
@@ -48,8 +48,7 @@ class FbxScene:
     lods: Sequence[Mesh]
     thresholds: Sequence[float]
     hulls: Sequence[Mesh]
-    material: str
-    textures: Mapping[str, str] = field(default_factory=dict)
+    materials: Mapping[str, Mapping[str, str]]
     sockets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     frame: Frame = UNREAL
     grouped: bool = True
@@ -76,11 +75,12 @@ def encode_fbx(scene: FbxScene) -> bytes:
     """
     _check(scene)
     graph = Graph()
-    slot = graph.add_material(scene.material, scene.textures)
+    slots = [graph.add_material(name, textures) for name, textures in scene.materials.items()]
     parent = graph.add_lod_group(f"{scene.name}_LodGroup", scene.thresholds) if scene.grouped and scene.thresholds else ROOT
     for level, mesh in enumerate(scene.lods):
         number = graph.add_mesh(scene.level_name(level), surface(mesh), parent)
-        graph.connect(slot, number)
+        for slot in slots:  # a face's material is counted in the order of these
+            graph.connect(slot, number)
         if level == 0:
             for name, place in scene.sockets.items():
                 graph.add_empty(f"SOCKET_{name}", place, number)

@@ -29,7 +29,7 @@ def surface(mesh: Mesh) -> list[Record]:
         _uv_layer(0, UV_SET, mesh.uv, corners),
         *([_uv_layer(1, LIGHTMAP_SET, mesh.lightmap_uv, corners)] if mesh.lightmap_uv is not None else []),
         _smoothing(len(mesh.faces), 1),
-        _one_material(),
+        _materials(mesh.atlas),
         _layer(0, "Normal", "Binormal", "Tangent", "UV", "Smoothing", "Material"),
         *([_layer(1, "UV")] if mesh.lightmap_uv is not None else []),
     ]
@@ -94,8 +94,10 @@ def _smoothing(faces: int, group: int) -> Record:
     return record("LayerElementSmoothing", 0, children=rows)
 
 
-def _one_material() -> Record:
-    rows = [*_mapping(101, "", "AllSame", "IndexToDirect"), record("Materials", np.zeros(1, np.int32))]
+def _materials(number: Int32[np.ndarray, " f"] | None) -> Record:
+    """Say which of the model's materials each face has."""
+    how, which = ("AllSame", np.zeros(1, np.int32)) if number is None else ("ByPolygon", number)
+    rows = [*_mapping(101, "", how, "IndexToDirect"), record("Materials", which)]
     return record("LayerElementMaterial", 0, children=rows)
 
 

@@ -22,6 +22,7 @@ from forge_batch.errors import BackendUnavailable, StageError
 from forge_batch.ops.child_process import ChildFailedError, call
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.mesh_file import SOLID
+from forge_batch.ops.sheet import count_atlases, on_sheet
 
 TIMEOUT = 120.0
 COARSE = re.compile(r"_LOD[1-9]\d*$")
@@ -30,7 +31,10 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class FbxPart:
-    """Be one mesh object: a vertex per corner, tangents as the file has them (without sign), in the file's frame and unit."""
+    """Be one mesh object: corners that agree are one vertex, in the file's frame and unit.
+
+    Of several atlases uv are those of the sheet (see ops.sheet), in the order of the materials' names.
+    """
 
     name: str
     data_name: str
@@ -49,16 +53,18 @@ class FbxContents:
         up: The axis that points up, such as `POSITIVE_Z`.
         warnings: What ufbx complains of.
         parts: Mesh objects, in the file's order.
-        textures: File by material property.
+        textures: File by material property, by the name of the material.
         skinned: Whether a skeleton moves something.
+        atlases: How many its materials are.
     """
 
     unit: float
     up: str
     warnings: tuple[str, ...]
     parts: tuple[FbxPart, ...]
-    textures: Mapping[str, str]
+    textures: Mapping[str, Mapping[str, str]]
     skinned: bool = False
+    atlases: int = 1
 
     @property
     def solids(self) -> list[FbxPart]:
@@ -96,8 +102,10 @@ def joined_parts(parts: Sequence[FbxPart]) -> FbxPart:
     return replace(parts[0], mesh=whole, has_tangents=all(part.has_tangents for part in parts), materials=materials)
 
 
-def read_fbx(data: bytes, name: str) -> FbxContents:
+def read_fbx(data: bytes, name: str, atlases: int | None = None) -> FbxContents:
     """Read an FBX; `name` is what errors call it.
+
+    `atlases` is how many its materials are known to be; left out, the pictures that they wire say it.
 
     Raises:
         BackendUnavailable: ufbx is not installed.
@@ -114,25 +122,44 @@ def read_fbx(data: bytes, name: str) -> FbxContents:
             said = "it is empty" if not data else str(error).strip().splitlines()[-1].rpartition("Error: ")[2][:120]
             hint = "export it again, as FBX 7.4 or 7.5"
             raise StageError(f"{name} is not an FBX that ufbx can read ({said})", hint) from error
+    textures = meta["textures"]
+    order = sorted(textures)
+    count = count_atlases([set(textures[material].values()) for material in order]) if atlases is None else atlases
+    if count != len(order):
+        count = 1
     parts = tuple(
-        FbxPart(one["name"], one["data_name"], one["parent"], _mesh(arrays, index), one["tangents"], tuple(one["materials"]))
+        FbxPart(
+            one["name"],
+            one["data_name"],
+            one["parent"],
+            _mesh(arrays, index, [order.index(material) for material in one["materials"]] if count > 1 else [], count),
+            one["tangents"],
+            tuple(one["materials"]),
+        )
         for index, one in enumerate(meta["parts"])
     )
     if not parts:
         raise StageError(f"{name} holds no triangles", "give a file with a mesh in it")
-    return FbxContents(meta["unit"], meta["up"], tuple(meta["warnings"]), parts, meta["textures"], meta["skinned"])
+    return FbxContents(meta["unit"], meta["up"], tuple(meta["warnings"]), parts, textures, meta["skinned"], count)
 
 
-def _mesh(arrays: Mapping[str, Array], index: int) -> Mesh:
-    """Merge corners that agree in everything; FBX counts V upwards."""
+def _mesh(arrays: Mapping[str, Array], index: int, number: Sequence[int], atlases: int) -> Mesh:
+    """Merge corners that agree in everything; FBX counts V upwards. `number` is the atlas of each of the part's materials."""
     corners = arrays[f"{index}/positions"]
     uv, normals = arrays.get(f"{index}/uv"), arrays.get(f"{index}/normals")
+    if uv is not None and number:
+        which = np.repeat(np.array(number)[arrays[f"{index}/material"]], 3)
+        uv = _v_turned(on_sheet(_v_turned(uv), which, atlases))
     rows = np.hstack([corners, *(rows for rows in (uv, normals) if rows is not None)])
     _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     faces = inverse.reshape(-1, 3).astype(np.int32)
-    turned = None if uv is None else np.column_stack([uv[:, 0], 1.0 - uv[:, 1]])[first].astype(np.float32)
+    turned = None if uv is None else _v_turned(uv)[first].astype(np.float32)
     plain = None if normals is None else normals[first].astype(np.float32)
     return Mesh(corners[first].astype(np.float32), faces, uv=turned, normals=plain)
+
+
+def _v_turned(uv: Array) -> Array:
+    return np.column_stack([uv[:, 0], 1.0 - uv[:, 1]])
 
 
 def parse(_: Mapping[str, Array], options: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -166,6 +193,11 @@ def _add_part(node: Any, parent: str, arrays: dict[str, Array], meta: dict[str, 
     if mesh.vertex_normal.exists and not mesh.generated_normals:
         arrays[f"{index}/normals"] = _per_corner(mesh.vertex_normal)[rows]
     materials = items(mesh.materials)
+    if len(materials) > 1:
+        fans = [max(face.num_indices - 2, 0) for face in items(mesh.faces)]
+        arrays[f"{index}/material"] = np.repeat(np.array(items(mesh.face_material), np.int64), fans)
+    elif materials:
+        arrays[f"{index}/material"] = np.zeros(len(rows) // 3, np.int64)
     meta["skinned"] |= len(mesh.skin_deformers) > 0
     meta["parts"].append(
         {
@@ -177,8 +209,8 @@ def _add_part(node: Any, parent: str, arrays: dict[str, Array], meta: dict[str, 
         }
     )
     for material in materials:
-        for link in items(material.textures):
-            meta["textures"][link.material_prop] = held(link.texture).relative_filename
+        links = items(material.textures)
+        meta["textures"][material.name] = {link.material_prop: held(link.texture).relative_filename for link in links}
 
 
 def triangles(mesh: Any) -> Array:

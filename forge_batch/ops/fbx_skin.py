@@ -33,8 +33,7 @@ class SkinnedScene:
         lods: The finest first, with uv, normals and tangents.
         rigs: The same joints for each level, with weights for its vertices.
         thresholds: Distances at which LOD1, LOD2, ... take over; one less than `lods`.
-        material: Name of the one material slot all levels share.
-        textures: File name by FBX material property.
+        materials: The slots that all levels share; see FbxScene.
         sockets: Position by name; an empty object `SOCKET_<name>` below the nearest bone. Unreal would take it for a bone.
         frame: Axes and unit that the file declares.
         grouped: Whether levels stand in an LOD group; see FbxScene.
@@ -44,8 +43,7 @@ class SkinnedScene:
     lods: Sequence[Mesh]
     rigs: Sequence[Rig]
     thresholds: Sequence[float]
-    material: str
-    textures: Mapping[str, str] = field(default_factory=dict)
+    materials: Mapping[str, Mapping[str, str]]
     sockets: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     frame: Frame = UNREAL
     grouped: bool = True
@@ -63,7 +61,7 @@ def encode_skinned_fbx(scene: SkinnedScene) -> bytes:
     """
     _check(scene)
     graph = Graph()
-    slot = graph.add_material(scene.material, scene.textures)
+    slots = [graph.add_material(name, textures) for name, textures in scene.materials.items()]
     rig = scene.rigs[0]
     armature = graph.add_empty(ARMATURE, (0.0, 0.0, 0.0), ROOT)
     bones: list[np.int64] = []
@@ -78,7 +76,8 @@ def encode_skinned_fbx(scene: SkinnedScene) -> bytes:
     meshes = []
     for level, (mesh, weights) in enumerate(zip(scene.lods, scene.rigs, strict=True)):
         number = graph.add_mesh(scene.level_name(level), surface(mesh), parent)
-        graph.connect(slot, number)
+        for slot in slots:
+            graph.connect(slot, number)
         _add_skin(graph, np.int64(number + 1), mesh, weights, bones)
         meshes.append(number)
     _add_bind_pose(graph, [armature, *meshes], bones, rig)

@@ -13,6 +13,7 @@ from forge_batch.ops.measure_maps import NormalAngles, Points, measure_normal_an
 from forge_batch.ops.measure_shape import Outlines, draw_outlines
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.rays import RayScene
+from forge_batch.ops.sheet import sheet_side
 from forge_batch.ops.source import SourceMesh
 
 
@@ -47,6 +48,7 @@ class Finished:
         maps: By slot name: normal_map, normal_error_map, base_color_map, orm_map, occlusion_map.
         cutouts: (h, w, 4) by view.
         manifest: The resolved manifest.
+        atlases: How many there are; of several, uv and maps are those of the sheet (see ops.sheet).
     """
 
     mesh: Mesh
@@ -57,6 +59,7 @@ class Finished:
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
     cutouts: Mapping[str, np.ndarray] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    atlases: int = 1
 
     def wish(self, stage: str, field: str, default: Any) -> Any:
         """Give what the manifest says, or a default where the stage has no such field."""
@@ -87,9 +90,28 @@ class Finished:
 
     @property
     def texture_size(self) -> int:
-        return max(
-            (max(image.shape[:2]) for image in self.maps.values()), default=int(self.wish("unwrap", "texture_size", 2048))
-        )
+        """Texels of the edge of the maps, which are sheets where there are several atlases."""
+        wished = int(self.wish("unwrap", "texture_size", 2048)) * sheet_side(self.atlases)
+        return max((max(image.shape[:2]) for image in self.maps.values()), default=wished)
+
+    @property
+    def atlas_size(self) -> int:
+        """Texels of the edge of one atlas."""
+        return self.texture_size // sheet_side(self.atlases)
+
+    @property
+    def least_gap(self) -> float:
+        """Texels that are to lie between charts: as many as were asked for, at 2048 at most 8."""
+        return min(float(self.wish("unwrap", "padding", 8)), 8.0 * self.atlas_size / 2048.0)
+
+    @property
+    def gutter(self) -> int:
+        """Texels beside charts that are to go on with their colour: half the padding, at 2048 at most 4."""
+        half = 0.5 * float(self.wish("unwrap", "padding", 8))
+        reach = max(round(min(4.0, half) * self.atlas_size / 2048), 1)
+        if self.atlases > 1:  # beyond lies another atlas
+            reach = min(reach, max(int(half * self.atlas_size / self.wish("unwrap", "texture_size", 2048)), 1))
+        return reach
 
     @property
     def reshaped(self) -> bool:

@@ -85,11 +85,12 @@ def with_lines(
     return picture
 
 
-def page(mesh: Mesh, marks: Bool[np.ndarray, "s s"], faces: Bool[np.ndarray, " f"] | None = None) -> Picture:
+def page(mesh: Mesh, atlases: int, marks: Bool[np.ndarray, "s s"], faces: Bool[np.ndarray, " f"] | None = None) -> Picture:
     """Draw the charts of the atlas in greys, marked texels, or the charts' marked faces, red.
 
     Args:
         mesh: With uv.
+        atlases: How many there are on it; lines part several.
         marks: Texels of a page of any size; each is shown, however small.
         faces: Faces to mark beside them.
     """
@@ -108,6 +109,8 @@ def page(mesh: Mesh, marks: Bool[np.ndarray, "s s"], faces: Bool[np.ndarray, " f
     if len(rows) < 2000:
         spots = cv2.dilate(spots, np.ones((5, 5), np.uint8)).astype(np.uint8)
     picture[spots > 0] = MARK
+    if atlases > 1:
+        picture[size // 2], picture[:, size // 2] = INK, INK
     return picture
 
 

@@ -147,7 +147,7 @@ def _lod_error(level: int) -> Draw:
 
 def _overlap(asset: Finished) -> Drawn:
     cover = draw_cover(asset.mesh, asset.texture_size)
-    return Drawn(canvas.page(asset.mesh, cover > 1), "the atlas; red: texels covered more than once")
+    return Drawn(canvas.page(asset.mesh, asset.atlases, cover > 1), "the atlas; red: texels covered more than once")
 
 
 def _lod_overlap(asset: Finished) -> Drawn | None:
@@ -155,7 +155,10 @@ def _lod_overlap(asset: Finished) -> Drawn | None:
     if not pages:
         return None
     lod, marks = max(pages, key=lambda pair: int(pair[1].sum()))
-    return Drawn(canvas.page(lod, marks), f"the atlas of the level of {len(lod.faces)} triangles; red: covered more than once")
+    return Drawn(
+        canvas.page(lod, asset.atlases, marks),
+        f"the atlas of the level of {len(lod.faces)} triangles; red: covered more than once",
+    )
 
 
 def _no_marks() -> np.ndarray:
@@ -170,7 +173,7 @@ def _faces_on_page(which: str, says: str) -> Draw:
         signed = 0.5 * (a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1])
         if which == "flat":
             return Drawn(canvas.marked(asset.mesh, np.abs(signed) < 1e-14, through=True), says)
-        return Drawn(canvas.page(asset.mesh, _no_marks(), signed < -1e-14), says)
+        return Drawn(canvas.page(asset.mesh, asset.atlases, _no_marks(), signed < -1e-14), says)
 
     return draw
 
@@ -183,8 +186,8 @@ def _stretch(asset: Finished) -> Drawn:
 def _thin(asset: Finished) -> Drawn:
     size = asset.texture_size
     widths, chart = chart_widths(asset.mesh, size)
-    thin = widths[chart] < min(float(asset.wish("unwrap", "padding", 8)), 8.0 * size / 2048.0)
-    return Drawn(canvas.page(asset.mesh, _no_marks(), thin), "the atlas; red: charts narrower than the padding")
+    thin = widths[chart] < asset.least_gap
+    return Drawn(canvas.page(asset.mesh, asset.atlases, _no_marks(), thin), "the atlas; red: charts narrower than the padding")
 
 
 def _density(asset: Finished) -> Drawn:
@@ -202,13 +205,12 @@ def _density(asset: Finished) -> Drawn:
 
 
 def _use(asset: Finished) -> Drawn:
-    return Drawn(canvas.page(asset.mesh, _no_marks()), "the atlas: greys are charts, the dark ground is unused")
+    return Drawn(canvas.page(asset.mesh, asset.atlases, _no_marks()), "the atlas: greys are charts, the dark ground is unused")
 
 
 def _padding(asset: Finished) -> Drawn:
-    size = asset.texture_size
-    least = min(float(asset.wish("unwrap", "padding", 8)), 8.0 * size / 2048.0)
-    return Drawn(canvas.page(asset.mesh, close_charts(asset.mesh, size, least)), "the atlas; red: where charts come too close")
+    close = close_charts(asset.mesh, asset.texture_size, asset.least_gap)
+    return Drawn(canvas.page(asset.mesh, asset.atlases, close), "the atlas; red: where charts come too close")
 
 
 def _front(asset: Finished) -> Drawn | None:

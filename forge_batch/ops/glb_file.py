@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pygltflib as gltf
@@ -80,17 +81,31 @@ class Blob:
         return len(self.file.textures) - 1
 
 
-def add_material(
-    blob: Blob, textures: Mapping[str, bytes], name: str, image_names: Mapping[str, str], image_kind: str = "image/png"
-) -> gltf.Material:
-    """Put the textures into the file and give the material that uses them."""
+class Look(NamedTuple):
+    """Be one material.
+
+    Attributes:
+        name: Of the material.
+        textures: PNG or WebP bytes by `base_color` (sRGB), `normal` (OpenGL, Y+), `orm` (occlusion, roughness, metallic), any
+            missing.
+        image_names: Names of the images, from which engines name texture assets, by the keys of `textures`; a key without
+            one names its image itself.
+    """
+
+    name: str
+    textures: Mapping[str, bytes]
+    image_names: Mapping[str, str] = MappingProxyType({})
+
+
+def add_material(blob: Blob, look: Look, image_kind: str = "image/png") -> None:
+    """Put a material and its textures into the file."""
     index = {
-        kind: blob.add_texture(image_names.get(kind, kind), textures[kind], image_kind)
+        kind: blob.add_texture(look.image_names.get(kind, kind), look.textures[kind], image_kind)
         for kind in (BASE_COLOR, NORMAL, ORM)
-        if kind in textures
+        if kind in look.textures
     }
     pbr = gltf.PbrMetallicRoughness(metallicFactor=1.0 if ORM in index else 0.0, roughnessFactor=1.0 if ORM in index else 0.7)
-    material = gltf.Material(name=name, pbrMetallicRoughness=pbr, alphaCutoff=None)
+    material = gltf.Material(name=look.name, pbrMetallicRoughness=pbr, alphaCutoff=None)
     if BASE_COLOR in index:
         pbr.baseColorTexture = gltf.TextureInfo(index=index[BASE_COLOR])
     if NORMAL in index:
@@ -98,10 +113,10 @@ def add_material(
     if ORM in index:
         pbr.metallicRoughnessTexture = gltf.TextureInfo(index=index[ORM])
         material.occlusionTexture = gltf.OcclusionTextureInfo(index=index[ORM])
-    return material
+    blob.file.materials.append(material)
 
 
-def add_surface(blob: Blob, mesh: Mesh, rig: Rig | None = None) -> gltf.Primitive:
+def add_surface(blob: Blob, mesh: Mesh, rig: Rig | None = None, material: int = 0) -> gltf.Primitive:
     """Put a textured mesh that check_surface lets pass into the file, bound to a rig for its vertices where there is one."""
     assert mesh.uv is not None
     assert mesh.normals is not None
@@ -116,7 +131,7 @@ def add_surface(blob: Blob, mesh: Mesh, rig: Rig | None = None) -> gltf.Primitiv
     if rig is not None:
         joints, weights = bindings(rig)
         attributes.JOINTS_0, attributes.WEIGHTS_0 = blob.add_joints(joints), blob.add_vectors(weights)
-    return gltf.Primitive(attributes=attributes, indices=blob.add_indices(mesh.faces), material=0)
+    return gltf.Primitive(attributes=attributes, indices=blob.add_indices(mesh.faces), material=material)
 
 
 def add_solid(blob: Blob, mesh: Mesh) -> gltf.Primitive:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, UInt8, UInt16
@@ -27,27 +27,13 @@ from forge_batch.ops.baker import (
     check_pair,
     no_source,
 )
-from forge_batch.ops.gpu_copy import download, upload
+from forge_batch.ops.gpu_copy import download, keep_memory, upload
 from forge_batch.ops.gpu_raster import cover, start_warp
 from forge_batch.ops.gpu_source import DeviceSource
+from forge_batch.ops.gpu_tree import build_tree
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
 from forge_batch.ops.source import SourceMesh
-
-
-class Tuning(NamedTuple):
-    """Say how the source's tree is built and its rays are sent; nothing of this changes a map but by rounding.
-
-    The figures are for 168 million rays on an H100. A tree of 1.26 million faces: LBVH is built in 1.5 ms and cuBQL in 154; the
-    rays then take 181 and 153 ms. Leaves hold one face: with two they take 195 ms, with four 229. Blocks of 64 threads are 8 %
-    faster than of 256, as those whose rays end early make room for others. Texels go in tiles of 8 x 4 or in the order of their
-    points on the surface: the rays then take 127 ms instead of 147, sorting included all maps 45 ms more.
-    """
-
-    tree: Literal["lbvh", "cubql", "sah"] = "lbvh"
-    leaf: int = 1
-    block: int = 64
-    order: Literal["tiles", "surface"] = "tiles"
 
 
 class DeviceBand(NamedTuple):
@@ -75,7 +61,6 @@ class GpuBaker:
         size: Texels on an edge, 1 to 8192.
         search: How the source is looked for.
         device: Warp's name of it; `cpu` runs the same kernels slowly, on one core.
-        tuning: How rays are sent.
         progress: Hears the fraction done.
 
     Raises:
@@ -93,7 +78,6 @@ class GpuBaker:
         size: int,
         search: Search,
         device: str = "cuda:0",
-        tuning: Tuning | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> None:
         check_pair(mesh)
@@ -102,8 +86,8 @@ class GpuBaker:
 
         self._maps, self._searches = warp_maps, warp_search
         self.device, self.mesh, self.size, self.search = device, mesh, size, search
-        self.tuning = tuning or Tuning()
         self._count = size * size
+        keep_memory(device)
         self._low = self._upload_low()
         self._high = DeviceSource(source, search.crease, device)
         self._scene = self._build_scene()
@@ -118,10 +102,10 @@ class GpuBaker:
             if progress is not None:
                 self._wp.synchronize_device(device)
                 progress(end / size)
-        if not len(self.texel):
+        if not self._covered:
             raise StageError("no texel of the atlas is covered", "the mesh's UVs have no area: look at the unwrap stage")
-        if not (self.kind != MISS).any():
-            raise no_source(len(self.texel), search.cage)
+        if self._state_here.max() < self._searches.FOUND_NEAR.value:
+            raise no_source(self._covered, search.cage)
 
     @property
     def overlap(self) -> int:
@@ -131,6 +115,10 @@ class GpuBaker:
     @cached_property
     def _state_here(self) -> np.ndarray:
         return download(self._state)
+
+    @cached_property
+    def _covered(self) -> int:
+        return int(np.count_nonzero(self._state_here))
 
     @cached_property
     def texel(self) -> Int32[np.ndarray, " t"]:
@@ -177,10 +165,10 @@ class GpuBaker:
         """Give how much of the sky each point sees; see occlusion.occlusion_map."""
         from forge_batch.ops.gpu_sky import DeviceSky  # noqa: PLC0415
 
-        look = DeviceSky(sky, self.mesh, self._high, self._scene, self.size, self.search.samples, self.tuning)
+        look = DeviceSky(sky, self.mesh, self._high, self._tree, self.size, self.search.samples)
         for band in self._bands():
             look.send(band, None if progress is None else _within(progress, band, self.size))
-        openness = look.openness(self._state, len(self.texel))
+        openness = look.openness(self._state, self._covered)
         values = self._zeros(self._wp.uint8, 1)
         self._launch(self._maps.byte_texels, [openness, values.flatten()], self._count)
         return self._padded(values)
@@ -193,9 +181,14 @@ class GpuBaker:
         return {**low, "smooth": upload(smooth, wp.vec3, self.device)}
 
     def _build_scene(self) -> Any:
-        """Build the tree of the source."""
-        builder = {"bvh_constructor": self.tuning.tree, "bvh_leaf_size": self.tuning.leaf} if self.device != "cpu" else {}
-        return self._wp.Mesh(self._high.vertices, self._high.faces.flatten(), **builder)
+        """Build Warp's tree of the source, in which nearest points are looked for too; leaves of one face are the quickest."""
+        leaf = {"bvh_constructor": "lbvh", "bvh_leaf_size": 1} if self.device != "cpu" else {}
+        return self._wp.Mesh(self._high.vertices, self._high.faces.flatten(), **leaf)
+
+    @cached_property
+    def _tree(self) -> Any:
+        """Hold the source's faces as the rays of occlusion want them."""
+        return build_tree(self._high.vertices, self._high.faces, self._high.source.mesh.bounds)
 
     @property
     def _rows(self) -> list[tuple[int, int]]:

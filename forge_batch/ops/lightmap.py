@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from forge_batch.errors import StageError
 from forge_batch.ops.chart_packing import place_charts
 from forge_batch.ops.measure_atlas import find_charts
-from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.mesh import PER_VERTEX, Mesh
 
 PADDING = 2.0
 """Texels between charts: one of each chart's own bleeds under bilinear filtering."""
@@ -51,12 +51,8 @@ def _apart(mesh: Mesh, labels: np.ndarray) -> Mesh:
     """Give every chart vertices of its own."""
     corners = np.stack([mesh.faces.ravel().astype(np.int64), np.repeat(labels.astype(np.int64), 3)], axis=1)
     pairs, faces = np.unique(corners, axis=0, return_inverse=True)
-    picked = {one.name: getattr(mesh, one.name)[pairs[:, 0]] for one in fields(mesh) if _per_vertex(mesh, one.name)}
+    picked = {name: rows[pairs[:, 0]] for name in PER_VERTEX if (rows := getattr(mesh, name)) is not None}
     return replace(mesh, faces=faces.reshape(-1, 3).astype(np.int32), **picked)
-
-
-def _per_vertex(mesh: Mesh, name: str) -> bool:
-    return name != "faces" and getattr(mesh, name) is not None
 
 
 def _fit(
@@ -70,11 +66,11 @@ def _fit(
     best, fits, too_much = None, 0.0, np.inf
     scale = size * np.sqrt(0.7 / max(np.abs(area).sum(), 1e-12))
     for _ in range(TRIES):
-        offsets = place_charts(corners * scale, labels, size, PADDING)
-        if offsets is None:
+        places = place_charts(corners * scale, labels, size, PADDING)
+        if places is None:
             too_much = scale
         else:
-            best, fits = flat * scale + offsets[owner], scale
+            best, fits = flat * scale + places.offset[owner], scale
         if fits == 0.0:
             scale *= 0.8
         elif np.isinf(too_much):

@@ -22,16 +22,13 @@ BRIGHT = (0.02, 0.98)
 
 
 def _strays(asset: Finished) -> Drawn | None:
-    found = {
-        name: find_strays(asset.mesh, image, gutter_reach(asset, len(image))) for name, image in filled_maps(asset).items()
-    }
+    found = {name: find_strays(asset.mesh, image, gutter_reach(asset, image)) for name, image in filled_maps(asset).items()}
     if not found:
         return None
     worst = max(found, key=lambda name: float(found[name].mean()))
     what = worst.removesuffix("_map").replace("_", " ")
-    return Drawn(
-        canvas.page(asset.mesh, found[worst]), f"the atlas of the {what}; red: texels that do not go on with their chart"
-    )
+    says = f"the atlas of the {what}; red: texels that do not go on with their chart"
+    return Drawn(canvas.page(asset.mesh, asset.atlases, found[worst]), says)
 
 
 def _by_face(asset: Finished, values: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarray:

@@ -13,7 +13,7 @@ from forge_batch.ops.deviation import measure_deviation
 from forge_batch.ops.exposure import hidden_share
 from forge_batch.ops.finished import Finished, Measured, Values
 from forge_batch.ops.hulls import triangle_budget
-from forge_batch.ops.measure_atlas import count_overlap, measure_layout
+from forge_batch.ops.measure_atlas import count_overlap, measure_each, measure_layout
 from forge_batch.ops.measure_hulls import measure_hulls
 from forge_batch.ops.measure_maps import (
     count_odd_sizes,
@@ -35,6 +35,7 @@ from forge_batch.ops.measure_texels import FLAT, half_metal, spread_of, stray_gu
 from forge_batch.ops.measure_views import back_detail
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.rig import Rig
+from forge_batch.ops.sheet import sheet_side
 from forge_batch.ops.source import SourceMesh
 from forge_batch.ops.topology import signed_volume
 from forge_batch.ops.unwrap import measure_uv
@@ -101,12 +102,14 @@ def measure_atlas(asset: Finished) -> Values:
     """Measure the UV layout; nothing if the mesh has none."""
     if asset.mesh.uv is None:
         return {}
-    size = asset.texture_size
-    padding = min(float(asset.wish("unwrap", "padding", 8)), 8.0 * size / 2048.0)
+    size, padding, atlases = asset.texture_size, asset.least_gap, asset.atlases
     layout, stretch = measure_layout(asset.mesh, size, padding), measure_uv(asset.mesh)
     wanted = asset.wish("unwrap", "texel_density", None)
     error = Measured(None, "the manifest asks for no density") if wanted is None else None
     shared = asset.wish("symmetrize", "uv", "own") == "shared" and asset.reshaped
+    each = measure_each(asset.mesh, size, atlases) if atlases > 1 else []
+    uses = ", ".join(f"atlas {number} {100.0 * one.use:.0f} %" for number, one in enumerate(each, start=1))
+    densities = "".join(f", atlas {number} {one.density:.0f}" for number, one in enumerate(each, start=1))
     on_purpose = Measured(layout.overlap, "halves share texels on purpose: symmetrize.uv is shared", breach="pass")
     turned = Measured(layout.mirrored, "halves share texels on purpose: symmetrize.uv is shared", breach="pass")
     values: Values = {
@@ -116,9 +119,9 @@ def measure_atlas(asset: Finished) -> Values:
         "uv_stretch_mean": Measured(stretch.stretch_mean),
         "uv_stretch_p95": Measured(stretch.stretch_p95),
         "thin_charts": Measured(100.0 * layout.thin, f"of {layout.charts} charts"),
-        "density_variation": Measured(layout.variation, f"{layout.density:.0f} texels per metre"),
+        "density_variation": Measured(layout.variation, f"{layout.density:.0f} texels per metre{densities}"),
         "density_error": error or Measured(100.0 * abs(layout.density / float(wanted) - 1.0)),
-        "atlas_use": Measured(100.0 * layout.use),
+        "atlas_use": Measured(100.0 * layout.use * sheet_side(atlases) ** 2 / atlases, uses),
         "padding": Measured(layout.gap, bound=padding),
     }
     coarse = [lod for lod in asset.lods[1:] if lod.uv is not None]
@@ -177,9 +180,9 @@ def measure_bake(asset: Finished) -> Values:
     }
 
 
-def gutter_reach(asset: Finished, size: int) -> int:
-    """Give how many texels beside a chart have to go on with it: half the padding, at 2048 at most 4."""
-    return max(1, round(min(4.0, 0.5 * float(asset.wish("unwrap", "padding", 8))) * size / 2048))
+def gutter_reach(asset: Finished, image: np.ndarray) -> int:
+    """Give how many texels beside a chart have to go on with it in a map, which may be smaller than others."""
+    return max(1, asset.gutter * len(image) // asset.texture_size)
 
 
 def filled_maps(asset: Finished) -> dict[str, np.ndarray]:
@@ -191,8 +194,7 @@ def filled_maps(asset: Finished) -> dict[str, np.ndarray]:
 def _padding_fill(asset: Finished) -> Measured:
     """Measure the gutters of all maps of a package; the worst counts."""
     strays = {
-        name: 100.0 * stray_gutter(asset.mesh, image, gutter_reach(asset, len(image)))
-        for name, image in filled_maps(asset).items()
+        name: 100.0 * stray_gutter(asset.mesh, image, gutter_reach(asset, image)) for name, image in filled_maps(asset).items()
     }
     if not strays:
         return Measured(None, "the maps are of one colour, or not square")

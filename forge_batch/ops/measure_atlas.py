@@ -12,6 +12,7 @@ from numba import njit
 
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import weld_index
+from forge_batch.ops.sheet import cut_out, faces_atlas
 from forge_batch.ops.topology import face_areas, find_edges, link
 
 
@@ -68,6 +69,25 @@ def measure_layout(mesh: Mesh, size: int, padding: float) -> Layout:
         count,
         int((signed < -1e-14 * size * size).sum()),
     )
+
+
+class AtlasUse(NamedTuple):
+    """Be the share of an atlas's texels that faces cover, and its texels per metre."""
+
+    use: float
+    density: float
+
+
+def measure_each(mesh: Mesh, size: int, atlases: int) -> list[AtlasUse]:
+    """Measure the atlases of a mesh whose sheet has `size` x `size` texels (see ops.sheet)."""
+    assert mesh.uv is not None
+    covered = draw_charts(mesh, size) >= 0
+    number, area = faces_atlas(mesh.uv, mesh.faces, atlases), face_areas(mesh)
+    corners = mesh.uv.astype(np.float64)[mesh.faces] * size
+    flat = 0.5 * np.abs(_cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    texels, metres = (np.bincount(number, weights=values, minlength=atlases) for values in (flat, area))
+    density = np.sqrt(texels / np.maximum(metres, 1e-30))
+    return [AtlasUse(float(cut_out(covered, one, atlases).mean()), float(density[one])) for one in range(atlases)]
 
 
 def count_overlap(mesh: Mesh, size: int) -> int:

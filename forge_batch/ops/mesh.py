@@ -27,6 +27,7 @@ class Mesh:
         normals: (v, 3), unit length.
         tangents: (v, 4), MikkTSpace, xyz unit length, w the sign of the bitangent: `B = w * cross(N, T)`.
         lightmap_uv: (v, 2), a second set for baked light; only export makes it.
+        atlas: (f,), which of several atlases each face lies on, from 0; only export makes it, see ops.sheet.
     """
 
     vertices: Float32[np.ndarray, "v 3"]
@@ -35,11 +36,22 @@ class Mesh:
     normals: Float32[np.ndarray, "v 3"] | None = None
     tangents: Float32[np.ndarray, "v 4"] | None = None
     lightmap_uv: Float32[np.ndarray, "v 2"] | None = None
+    atlas: Int32[np.ndarray, " f"] | None = None
+
+    @property
+    def bounds(self) -> Float32[np.ndarray, "2 3"]:
+        """Least and greatest corner of the bounding box. By columns: along rows numpy takes twenty times as long."""
+        return np.array([[axis.min() for axis in self.vertices.T], [axis.max() for axis in self.vertices.T]], np.float32)
 
     @property
     def diagonal(self) -> float:
         """Length of the bounding box's diagonal."""
-        return float(np.linalg.norm(np.ptp(self.vertices, axis=0)))
+        low, high = self.bounds
+        return float(np.linalg.norm(high - low))
+
+
+PER_VERTEX = ("vertices", "uv", "normals", "tangents", "lightmap_uv")
+"""Fields of a Mesh with a row for each vertex; the others have one for each face."""
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None) -> None:
@@ -79,7 +91,11 @@ def load_meshes(path: Path) -> tuple[dict[str, Mesh], dict[str, Any]]:
 
 
 def save_mesh(path: Path, mesh: Mesh, meta: Mapping[str, Any] | None = None) -> None:
-    """Write one mesh (the MESH slot). `unwrap` puts `texture_size` and `padding` (pixels) into `meta`."""
+    """Write one mesh (the MESH slot).
+
+    `unwrap` puts `texture_size` and `padding` (pixels) into `meta`, and `atlases` if there are several: then the size is that
+    of the sheet they lie on, see ops.sheet.
+    """
     save_meshes(path, {"mesh": mesh}, meta)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32
+from jaxtyping import Bool, Float32, Float64, Int32
 from scipy.spatial import cKDTree
 
 from forge_batch.ops.mesh import Mesh, load_arrays, save_arrays
@@ -100,6 +100,11 @@ def carried_over(rig: Rig, fine: Mesh, coarse: Mesh) -> Rig:
     """Give the rig for another level of detail: each vertex moves as the nearest one of the level the rig was made for."""
     nearest = cKDTree(fine.vertices).query(coarse.vertices)[1]
     return replace(rig, influences=rig.influences[nearest], weights=rig.weights[nearest])
+
+
+def bound_to(rig: Rig, vertices: Bool[np.ndarray, " v"]) -> Rig:
+    """Give the rig for some of the vertices alone."""
+    return replace(rig, influences=rig.influences[vertices], weights=rig.weights[vertices])
 
 
 def with_root(rig: Rig) -> Rig:

@@ -1,8 +1,9 @@
-"""Give a mesh UVs on one square page, whatever the mesh."""
+"""Give a mesh UVs on one square page, or on several where asked, whatever the mesh."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from forge_batch.ops.box_charts import box_charts
 from forge_batch.ops.child_process import Arrays, ChildFailedError, call
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.plane_charts import plane_charts
+from forge_batch.ops.sheet import MOST, sheet_side
 from forge_batch.ops.topology import face_areas
 
 CHARTING_SHARE = 0.75
@@ -35,6 +37,7 @@ class Unwrapped(NamedTuple):
         mesh: Split where charts meet, with `uv` and no other attribute.
         density: Texels per metre.
         charts: How many.
+        atlases: Pages that they lie on; of several, uv are those of the sheet that holds them (see ops.sheet).
         recharted: Faces that became charts of their own, because the chart they were in squashed or folded them.
         fallback: Why xatlas did not chart it, empty if it did.
     """
@@ -42,6 +45,7 @@ class Unwrapped(NamedTuple):
     mesh: Mesh
     density: float
     charts: int
+    atlases: int
     recharted: int
     fallback: str
 
@@ -56,7 +60,9 @@ class Distortion(NamedTuple):
     empty_faces: int
 
 
-def unwrap(mesh: Mesh, size: int, padding: int, density: float | None, *, folder: Path, timeout: float) -> Unwrapped:
+def unwrap(
+    mesh: Mesh, size: int, padding: int, density: float | None, *, folder: Path, timeout: float, atlases: int = 1
+) -> Unwrapped:
     """Cut, flatten and pack, with `padding` texels between charts and around the page.
 
     xatlas in a child process; where it hangs or crashes, charts projected on planes of their own, and where these cannot be
@@ -69,17 +75,20 @@ def unwrap(mesh: Mesh, size: int, padding: int, density: float | None, *, folder
         density: Texels per metre, or None for the largest that fits.
         folder: Where the child leaves its files for a moment.
         timeout: CPU seconds for charting; packing the charts of a fallback gets 30 in any case.
+        atlases: Most pages; more than one are taken only where a density is asked for that one does not hold.
 
     Raises:
         StageError: The density asked for does not fit, or no way worked.
     """
-    options = {"size": size, "padding": padding, "density": density}
+    options = {"size": size, "padding": padding, "density": density, "atlases": 1 if density is None else atlases}
     base, made, facts, fallback = _lay_out(mesh, options, folder, timeout)
     if facts["density"] == 0.0:
-        raise _does_not_fit(size, padding, density, facts["fits"])
+        raise _does_not_fit(options, facts["fits"])
     vertices = mesh.vertices[base[made["origin"]]]
-    uv = np.clip(made["uv"] / np.float32(size), 0.0, 1.0).astype(np.float32)
-    return Unwrapped(Mesh(vertices, made["faces"], uv=uv), facts["density"], facts["charts"], facts["recharted"], fallback)
+    pages = facts["atlases"]
+    uv = np.clip(made["uv"] / np.float32(size * sheet_side(pages)), 0.0, 1.0).astype(np.float32)
+    whole = Mesh(vertices, made["faces"], uv=uv)
+    return Unwrapped(whole, facts["density"], facts["charts"], pages, facts["recharted"], fallback)
 
 
 def _lay_out(mesh: Mesh, options: dict[str, Any], folder: Path, timeout: float) -> tuple[np.ndarray, Arrays, Facts, str]:
@@ -138,7 +147,8 @@ def face_stretch(mesh: Mesh) -> Float64[np.ndarray, " f"]:
     return np.asarray(stretch * np.sqrt(np.abs(flat).sum() / area.sum()))
 
 
-def _does_not_fit(size: int, padding: int, density: float | None, fits: float) -> StageError:
+def _does_not_fit(options: Mapping[str, Any], fits: float) -> StageError:
+    size, padding, density, atlases = (options[name] for name in ("size", "padding", "density", "atlases"))
     if density is None or fits == 0.0:
         return StageError(
             f"the charts do not fit a page of {size} texels with {padding} texels of padding", "raise unwrap.texture_size"
@@ -146,6 +156,10 @@ def _does_not_fit(size: int, padding: int, density: float | None, fits: float) -
     needed = size
     while (needed - padding) / (size - padding) * fits < density:
         needed *= 2
-    advice = f"write unwrap.texture_size: {needed}" if needed <= 4096 else "no texture size up to 4096 holds it"
-    found = f"texel_density {density:g} px/m does not fit a {size} x {size} page, the largest that fits is {fits:.0f} px/m"
+    ways = [f"unwrap.texture_size: {needed}"] if needed <= 4096 else []
+    pages = atlases * (density / fits) ** 2  # texels grow with the square
+    ways += [f"unwrap.atlases: {math.ceil(pages)}"] if pages <= MOST else []
+    advice = f"write {' or '.join(ways)}" if ways else "no texture size up to 4096 holds it"
+    where = f"a {size} x {size} page" if atlases == 1 else f"{atlases} pages of {size} x {size}"
+    found = f"texel_density {density:g} px/m does not fit {where}, the largest that fits is {fits:.0f} px/m"
     return StageError(found, f"{advice}, or lower unwrap.texel_density, or leave it out to fill the page")

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from forge_batch.ops.dither import dithered_normals
-from forge_batch.ops.glb import BASE_COLOR, NORMAL, ORM
+from forge_batch.ops.glb import BASE_COLOR, NORMAL, ORM, Look
 from forge_batch.ops.image_file import encode_png
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.rig import Rig
 from forge_batch.ops.screen_sizes import sphere_diameter
+from forge_batch.ops.sheet import cut_out, taken_apart
 from forge_batch.packages.names import Names, pascal
 
 CENTIMETRES = 100.0
+
+
+class Surface(NamedTuple):
+    """Be one atlas of an asset: its names, and its maps as an Asset has them."""
+
+    names: Names
+    base_color: np.ndarray | None
+    normal: np.ndarray | None
+    orm: np.ndarray | None
+    normal_bits: int
+
+    @property
+    def shown_normal(self) -> np.ndarray:
+        """The OpenGL normal map with as many bits as files shall have; only where there is one."""
+        assert self.normal is not None
+        return self.normal if self.normal_bits == 16 else dithered_normals(self.normal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +41,7 @@ class Asset:
     """Be a finished asset, in house space.
 
     Attributes:
-        lods: With uv, normals and tangents, the finest first.
+        lods: With uv, normals and tangents, the finest first; of several atlases uv are those of the sheet, and so are maps.
         screen_sizes: Of each level, 1.0 fills the screen; as many as lods.
         base_color: (h, w, 3) uint8 sRGB, or None.
         normal: (h, w, 3) uint16 tangent space, OpenGL, or None.
@@ -39,6 +56,7 @@ class Asset:
         bone_names: `mannequin` or `keep`.
         influences: Most joints that move one vertex.
         normal_bits: Of a channel of normal maps that are files of their own: 8 or 16. Inside a GLB they have 8.
+        atlases: How many sets of textures it has; see ops.sheet.
     """
 
     name: str
@@ -58,6 +76,7 @@ class Asset:
     influences: int = 8
     nanite: bool = False
     lightmap_resolution: int | None = None
+    atlases: int = 1
 
     @property
     def names(self) -> Names:
@@ -74,10 +93,25 @@ class Asset:
         return pascal(self.name)
 
     @property
-    def shown_normal(self) -> np.ndarray:
-        """The OpenGL normal map with as many bits as files shall have; only where there is one."""
-        assert self.normal is not None
-        return self.normal if self.normal_bits == 16 else dithered_normals(self.normal)
+    def levels(self) -> list[Mesh]:
+        """The lods as engines want them: uv from 0 to 1, and of several atlases the one that each face lies on."""
+        return [taken_apart(mesh, self.atlases) for mesh in self.lods]
+
+    @property
+    def atlas_names(self) -> list[Names]:
+        """Names of each atlas: numbered where there are several."""
+        numbers = range(1, self.atlases + 1) if self.atlases > 1 else (0,)
+        return [Names(self.name, self.naming, number=number) for number in numbers]
+
+    @property
+    def surfaces(self) -> Iterator[Surface]:
+        """What each atlas is called and shows; made one by one, since a map may have hundreds of megabytes."""
+        for index, names in enumerate(self.atlas_names):
+            color, normal, orm = (
+                None if image is None else cut_out(image, index, self.atlases)
+                for image in (self.base_color, self.normal, self.orm)
+            )
+            yield Surface(names, color, normal, orm, self.normal_bits)
 
 
 def turned(mesh: Mesh, axes: np.ndarray, scale: float) -> Mesh:
@@ -99,11 +133,16 @@ def in_folder(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {f"{folder}/{name}": data for name, data in files.items()}
 
 
-def glb_textures(asset: Asset) -> dict[str, bytes]:
+def glb_textures(surface: Surface) -> dict[str, bytes]:
     """Give the PNGs that a GLB holds, by kind: OpenGL normals of 8 bits."""
-    normal = None if asset.normal is None else dithered_normals(asset.normal)
-    maps = {BASE_COLOR: asset.base_color, NORMAL: normal, ORM: asset.orm}
+    normal = None if surface.normal is None else dithered_normals(surface.normal)
+    maps = {BASE_COLOR: surface.base_color, NORMAL: normal, ORM: surface.orm}
     return {kind: encode_png(image) for kind, image in maps.items() if image is not None}
+
+
+def glb_look(names: Names, textures: Mapping[str, bytes]) -> Look:
+    """Give the material of an atlas for a GLB, its images called as their files would be."""
+    return Look(names.material, textures, {kind: names.texture(kind) for kind in textures})
 
 
 def switch_distances(asset: Asset) -> list[float]:

@@ -46,8 +46,14 @@ class Engine:
         """Say how to import an asset."""
         names = asset.names
         model = names.mesh if self.name == "ue5" else asset.model
-        words = {"folder": asset.folder, "mesh": model, "orm": names.texture("orm"), "mask": names.texture("mask")}
-        return f"{self.how} {self.how_skinned}".format(**words).strip() if asset.rig else self.how.format(**words)
+        every = asset.atlas_names
+        words = {"folder": asset.folder, "mesh": model}
+        words |= {kind: " and ".join(one.texture(kind) for one in every) for kind in ("orm", "mask")}
+        said = f"{self.how} {self.how_skinned}".format(**words).strip() if asset.rig else self.how.format(**words)
+        if len(every) == 1:
+            return said
+        first, last = every[0].material, every[-1].material
+        return f"{said} It has {len(every)} materials, {first} to {last}, each with the textures of its number."
 
 
 ENGINES: Mapping[str, Engine] = {

@@ -9,21 +9,17 @@ would stand still in the midst of it.
 from __future__ import annotations
 
 from forge_batch.ops.glb import encode_glb
-from forge_batch.packages.asset import Asset, glb_textures, in_folder
+from forge_batch.packages.asset import Asset, glb_look, glb_textures, in_folder
 from forge_batch.packages.skinned import level_rigs
 
 
 def godot4_files(asset: Asset) -> dict[str, bytes]:
     """Give the file that Godot imports, by name."""
-    names = asset.names
-    textures = glb_textures(asset)
     solids = {} if asset.rig else {f"{asset.model}_{index:02d}-convcolonly": hull for index, hull in enumerate(asset.hulls)}
     glb = encode_glb(
         asset.model,
-        asset.lods[0],
-        textures,
-        names.material,
-        {kind: names.texture(kind) for kind in textures},
+        asset.levels[0],
+        [glb_look(surface.names, glb_textures(surface)) for surface in asset.surfaces],
         solids,
         {f"SOCKET_{name}": place for name, place in asset.sockets.items()},
         rig=next(iter(level_rigs(asset)), None),

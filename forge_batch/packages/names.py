@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from forge_batch.artifacts import PACKAGES
@@ -82,10 +82,15 @@ class Names:
     Attributes:
         asset: Its name, `lower_snake`.
         style: `epic`, `allar` or a pattern.
+        atlases: How many sets of textures it may have at most.
+        number: Which of several it names, from 1: it stands behind the asset's name, as in `T_Crate_01_BC`; 0 where there is
+            but one.
     """
 
     asset: str
     style: str = "epic"
+    atlases: int = 1
+    number: int = 0
 
     @property
     def mesh(self) -> str:
@@ -112,13 +117,16 @@ class Names:
         if not kind:
             pattern = pattern.replace("_{map}", "").replace("{map}_", "").replace("{map}", "")
         word = words[kind] if kind else ""
-        return pattern.format(type=words[thing], Asset=pascal(self.asset), asset=self.asset, map=word)
+        which = f"_{self.number:02d}" if self.number else ""
+        return pattern.format(type=words[thing], Asset=pascal(self.asset) + which, asset=self.asset + which, map=word)
 
     def everything(self) -> frozenset[str]:
         """Give every name that may become a file or an asset in an engine's project."""
         kinds = ("base_color", "normal", "orm", "occlusion", "roughness", "metallic", "mask")
-        things = (self.mesh, self.skeletal_mesh, self.material, self.material_instance)
-        return frozenset({*things, *(self.texture(kind) for kind in kinds)})
+        found = {self.mesh, self.skeletal_mesh}
+        for names in (self, *(replace(self, number=number) for number in range(1, self.atlases + 1) if self.atlases > 1)):
+            found |= {names.material, names.material_instance, *(names.texture(kind) for kind in kinds)}
+        return frozenset(found)
 
 
 def clashes(batch: Collection[Names]) -> list[tuple[str, list[str]]]:

@@ -14,6 +14,7 @@ import numpy as np
 from forge_batch.gate_text import HEAD, add_pictures, gate_rows, verdict
 from forge_batch.gates import Gate
 from forge_batch.ops.document import Document
+from forge_batch.ops.sheet import sheet_side
 from forge_batch.packages.asset import Asset
 from forge_batch.packages.engines import Engine
 from forge_batch.packages.names import pascal
@@ -32,6 +33,7 @@ class Summary:
         size: Extents along the engine's X, Y, Z, centimetres.
         source: Meta of the SOURCE_MESH slot.
         cutouts: Meta of the CUTOUTS slot.
+        atlases: Sets of textures.
         skeleton: What became of the rig, see packages.skinned; None where there is none in the package.
     """
 
@@ -46,6 +48,7 @@ class Summary:
     source: Mapping[str, Any]
     cutouts: Mapping[str, Any]
     gates: Sequence[Gate]
+    atlases: int = 1
     skeleton: Mapping[str, Any] | None = None
 
     @classmethod
@@ -69,12 +72,18 @@ class Summary:
             [round(size, 4) for size in asset.screen_sizes],
             [len(hull.vertices) for hull in asset.hulls],
             [sides[axis] for axis in engine.axes],
-            maps[0].shape[0] if maps else 0,
+            maps[0].shape[0] // sheet_side(asset.atlases) if maps else 0,
             source,
             cutouts,
             gates,
+            asset.atlases,
             skeleton_facts(asset, engine.influences),
         )
+
+    @property
+    def textures(self) -> str:
+        """How large textures are, and how many there are of each."""
+        return f"{self.texture_size} px" if self.atlases == 1 else f"{self.atlases} x {self.texture_size} px"
 
     def lines(self) -> list[str]:
         """Say the most important numbers in a few lines."""
@@ -82,7 +91,7 @@ class Summary:
         return [
             f"triangles {' / '.join(map(str, self.triangles))}",
             f"{size} cm (X Y Z in {self.engine.title})",
-            f"{len(self.hulls)} hulls, textures {self.texture_size} px",
+            f"{len(self.hulls)} hulls, textures {self.textures}",
             verdict(self.gates)[0],
         ]
 
@@ -103,6 +112,7 @@ def report_json(summary: Summary, files: Mapping[str, bytes]) -> dict[str, Any]:
         "hull_vertices": summary.hulls,
         "size_cm": summary.size,
         "texture_size": summary.texture_size,
+        **({"atlases": summary.atlases} if summary.atlases > 1 else {}),
         **({"skeleton": summary.skeleton} if summary.skeleton else {}),
         "gates": [replace(gate, picture="").to_json() for gate in summary.gates],  # the pictures stand in report.html
         "files": {
@@ -134,7 +144,7 @@ def report_html(
     page.facts(
         [
             (f"size in {summary.engine.title}, X Y Z", " x ".join(f"{side:g}" for side in summary.size) + " cm"),
-            ("textures", f"{summary.texture_size} px: {summary.engine.maps}"),
+            ("textures", f"{summary.textures}: {summary.engine.maps}"),
             ("collision", _collision(summary.hulls)),
             ("cut out by", ", ".join(f"{view}: {how}" for view, how in sorted(summary.cutouts["methods"].items()))),
             *([("skeleton", _skeleton(summary.skeleton))] if summary.skeleton else []),

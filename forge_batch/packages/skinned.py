@@ -14,22 +14,21 @@ from forge_batch.packages.asset import Asset, switch_distances, turned
 from forge_batch.packages.mannequin import Named, mannequin_names
 
 
-def skinned_scene(asset: Asset, axes: np.ndarray, scale: float, textures: Mapping[str, str]) -> SkinnedScene:
+def skinned_scene(asset: Asset, axes: np.ndarray, scale: float, materials: Mapping[str, Mapping[str, str]]) -> SkinnedScene:
     """Give the levels of a character in another frame, for an FBX.
 
     Args:
         asset: With a rig for the vertices of `rigged`, its mesh before levels of detail were made.
         axes: Rotation from house space into the file's frame.
         scale: Of the file's units in a metre.
-        textures: File name by FBX material property.
+        materials: By name, file name by FBX material property.
     """
     return SkinnedScene(
         asset.names.skeletal_mesh,
-        [turned(mesh, axes, scale) for mesh in asset.lods],
+        [turned(mesh, axes, scale) for mesh in asset.levels],
         [replace(rig, joints=(rig.joints @ axes.T * np.float32(scale)).astype(np.float32)) for rig in level_rigs(asset)],
         [scale * distance for distance in switch_distances(asset)],
-        asset.names.material,
-        textures,
+        materials,
     )
 
 

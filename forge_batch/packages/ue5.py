@@ -16,7 +16,7 @@ import numpy as np
 
 from forge_batch.ops.fbx import FbxScene, encode_fbx
 from forge_batch.ops.fbx_skin import encode_skinned_fbx
-from forge_batch.ops.glb import BASE_COLOR, NORMAL, ORM, encode_glb
+from forge_batch.ops.glb import BASE_COLOR, NORMAL, ORM, Look, encode_glb
 from forge_batch.ops.image_file import encode_png
 from forge_batch.packages.asset import CENTIMETRES, Asset, carried, directx, glb_textures, in_folder, switch_distances, turned
 from forge_batch.packages.skinned import skinned_scene
@@ -30,31 +30,34 @@ PROPERTIES = {BASE_COLOR: "DiffuseColor", NORMAL: "NormalMap", ORM: ORM_PROPERTY
 def ue5_files(asset: Asset) -> dict[str, bytes]:
     """Give the files that Unreal imports, by name."""
     names = asset.names
-    inside = glb_textures(asset)
-    beside = {kind: f"{names.texture(kind)}.png" for kind in inside}
-    files = {beside[kind]: png for kind, png in inside.items()}
-    if asset.normal is not None:
-        files[beside[NORMAL]] = encode_png(directx(asset.shown_normal))
+    files: dict[str, bytes] = {}
+    wired: dict[str, dict[str, str]] = {}
+    looks = []
+    for surface in asset.surfaces:
+        inside, called = glb_textures(surface), surface.names
+        beside = {kind: f"{called.texture(kind)}.png" for kind in inside}
+        files |= {beside[kind]: png for kind, png in inside.items()}
+        if surface.normal is not None:
+            files[beside[NORMAL]] = encode_png(directx(surface.shown_normal))
+        wired[called.material] = {PROPERTIES[kind]: file for kind, file in beside.items()}
+        images = {kind: called.texture(kind) + ("_GL" if kind == NORMAL else "") for kind in inside}
+        looks.append(Look(called.material, inside, images))
     scene = FbxScene(
         names.mesh,
-        [turned(mesh, FBX_AXES, CENTIMETRES) for mesh in asset.lods],
+        [turned(mesh, FBX_AXES, CENTIMETRES) for mesh in asset.levels],
         [CENTIMETRES * distance for distance in switch_distances(asset)],
         [turned(mesh, FBX_AXES, CENTIMETRES) for mesh in asset.hulls],
-        names.material,
-        {PROPERTIES[kind]: file for kind, file in beside.items()},
+        wired,
         carried(asset.sockets, FBX_AXES, CENTIMETRES),
     )
     files[f"{names.mesh}.fbx"] = encode_fbx(scene)
     if asset.rig is not None:
-        skinned = skinned_scene(asset, FBX_AXES, CENTIMETRES, scene.textures)
+        skinned = skinned_scene(asset, FBX_AXES, CENTIMETRES, wired)
         files[f"{names.skeletal_mesh}.fbx"] = encode_skinned_fbx(skinned)
-    images = {kind: names.texture(kind) + ("_GL" if kind == NORMAL else "") for kind in inside}
     glb = encode_glb(
         names.mesh,
-        turned(asset.lods[0], GLB_AXES, 1.0),
-        inside,
-        names.material,
-        images,
+        turned(asset.levels[0], GLB_AXES, 1.0),
+        looks,
         points={f"SOCKET_{name}": place for name, place in carried(asset.sockets, GLB_AXES, 1.0).items()},
     )
     return in_folder(asset.folder, files) | in_folder(f"{asset.folder}_glTF", {f"{names.mesh}.glb": glb})

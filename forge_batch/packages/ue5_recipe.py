@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from forge_batch.packages.asset import Asset
-from forge_batch.packages.names import pascal
+from forge_batch.packages.names import Names, pascal
 from forge_batch.packages.skinned import level_rigs
 
 VERSION = 2
+SEVERAL = 3
+"""Version of a recipe with several materials: what reads no more than VERSION refuses it instead of leaving some out."""
+
 SETTINGS = {
     "base_color": {"compression": "TC_DEFAULT", "srgb": True},
     "normal": {"compression": "TC_NORMALMAP", "srgb": False},
@@ -29,9 +32,10 @@ def ue5_recipe(asset: Asset, files: Mapping[str, bytes]) -> dict[str, Any]:
     """
     names = asset.names
     width, height, depth = (round(float(side) * 100, 2) for side in np.ptp(asset.lods[0].vertices, axis=0))
-    textures = {kind: names.texture(kind) for kind in SETTINGS}
+    looks = [_look(one, asset.folder, files) for one in asset.atlas_names]
+    several = len(looks) > 1
     return {
-        "forge_import": VERSION,
+        "forge_import": SEVERAL if several else VERSION,
         "asset": asset.name,
         "destination": f"/Game/Forge/{pascal(asset.name)}",
         "manifest_sha256": _sha256(files["manifest.yaml"]),
@@ -46,14 +50,27 @@ def ue5_recipe(asset: Asset, files: Mapping[str, bytes]) -> dict[str, Any]:
             "nanite": asset.nanite,
             "lightmap_resolution": asset.lightmap_resolution,
             "sockets": sorted(asset.sockets),
-            "material_slot": names.material,
+            **({} if several else {"material_slot": looks[0]["material_slot"]}),
         },
         "skeletal_mesh": _skeletal(asset) if asset.rig else None,
-        "material": {"instance": names.material_instance},
+        **(
+            {"materials": looks}
+            if several
+            else {"material": {"instance": looks[0]["instance"]}, "textures": looks[0]["textures"]}
+        ),
+    }
+
+
+def _look(names: Names, folder: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Describe one material: its slot, its instance and its textures."""
+    textures = {kind: names.texture(kind) for kind in SETTINGS}
+    return {
+        "material_slot": names.material,
+        "instance": names.material_instance,
         "textures": {
             kind: {"file": file, "name": name, **SETTINGS[kind]}
             for kind, name in textures.items()
-            if (file := f"{asset.folder}/{name}.png") in files
+            if (file := f"{folder}/{name}.png") in files
         },
     }
 

@@ -24,19 +24,21 @@ from forge_batch.packages.skinned import skinned_scene
 
 def unity_hdrp_files(asset: Asset) -> dict[str, bytes]:
     """Give the files that Unity imports, by name."""
-    names = asset.names
     files: dict[str, bytes] = {}
-    wired: dict[str, str] = {}
-    if asset.base_color is not None:
-        wired["DiffuseColor"] = f"{names.texture('base_color')}.png"
-        files[wired["DiffuseColor"]] = encode_png(asset.base_color)
-    if asset.normal is not None:
-        wired["NormalMap"] = f"{names.texture('normal')}.png"
-        files[wired["NormalMap"]] = encode_png(asset.shown_normal)
-    if asset.orm is not None:
-        files[f"{names.texture('mask')}.png"] = encode_png(mask_map(asset.orm))
+    materials: dict[str, dict[str, str]] = {}
+    for surface in asset.surfaces:
+        names = surface.names
+        wired = materials[names.material] = {}
+        if surface.base_color is not None:
+            wired["DiffuseColor"] = f"{names.texture('base_color')}.png"
+            files[wired["DiffuseColor"]] = encode_png(surface.base_color)
+        if surface.normal is not None:
+            wired["NormalMap"] = f"{names.texture('normal')}.png"
+            files[wired["NormalMap"]] = encode_png(surface.shown_normal)
+        if surface.orm is not None:
+            files[f"{names.texture('mask')}.png"] = encode_png(mask_map(surface.orm))
     if asset.rig:
-        scene = skinned_scene(asset, np.eye(3, dtype=np.float32), 1.0, wired)
+        scene = skinned_scene(asset, np.eye(3, dtype=np.float32), 1.0, materials)
         files[f"{asset.model}.fbx"] = encode_skinned_fbx(
             replace(scene, sockets=asset.sockets, frame=METRES_Y_UP, grouped=False)
         )
@@ -44,11 +46,10 @@ def unity_hdrp_files(asset: Asset) -> dict[str, bytes]:
         files[f"{asset.model}.fbx"] = encode_fbx(
             FbxScene(
                 asset.model,
-                asset.lods,
+                asset.levels,
                 switch_distances(asset),
                 [],
-                names.material,
-                wired,
+                materials,
                 asset.sockets,
                 METRES_Y_UP,
                 grouped=False,

@@ -114,7 +114,7 @@ class Params(StageParams):
 def _load(context: StageContext[Params]) -> Asset:
     from forge_batch.ops.image_file import read_png
     from forge_batch.ops.lightmap import with_lightmap_uv
-    from forge_batch.ops.mesh import load_mesh, load_meshes
+    from forge_batch.ops.mesh import load_mesh, load_meshes, load_meta
     from forge_batch.ops.rig import load_rig, load_rig_facts
     from forge_batch.packages.asset import Asset
 
@@ -142,6 +142,7 @@ def _load(context: StageContext[Params]) -> Asset:
         influences=context.params.influences,
         nanite=use_nanite(context.params.nanite, len(lods["lod0"].faces)),
         lightmap_resolution=context.params.lightmap_resolution,
+        atlases=load_meta(context.path(MESH)).get("atlases", 1),
     )
 
 

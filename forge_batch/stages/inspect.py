@@ -63,7 +63,7 @@ def load(context: StageContext[Params]) -> Finished:
     """Read everything there is of an asset."""
     from forge_batch.ops.finished import Finished
     from forge_batch.ops.image_file import read_png
-    from forge_batch.ops.mesh import load_arrays, load_mesh, load_meshes
+    from forge_batch.ops.mesh import load_arrays, load_mesh, load_meshes, load_meta
     from forge_batch.ops.source import load_source
 
     lods, about = load_meshes(context.path(LODS)) if context.has(LODS) else ({}, {})
@@ -81,6 +81,7 @@ def load(context: StageContext[Params]) -> Finished:
         maps=maps,
         cutouts=load_arrays(context.path(CUTOUTS))[0],
         manifest=yaml.safe_load(context.path(MANIFEST).read_text(encoding="utf-8")),
+        atlases=load_meta(context.path(MESH)).get("atlases", 1),
     )
 
 

@@ -17,6 +17,8 @@ from forge_batch.stage import Cost, Metrics, Stage, StageContext, StageParams
 class Params(StageParams):
     """Say how fine the textures are."""
 
+    later = frozenset({"atlases"})
+
     texture_size: Literal[512, 1024, 2048, 4096] = Field(default=2048, description="Pixels of a texture's edge.")
     texel_density: float | None = Field(
         default=None,
@@ -24,6 +26,13 @@ class Params(StageParams):
         le=1_000_000,
         description="Pixels per metre of surface; left out, the charts fill the page.",
         examples=[512],
+    )
+    atlases: int = Field(
+        default=1,
+        ge=1,
+        le=4,
+        description="Most sets of textures, each with a material of its own; more than one are made only where one does not "
+        "hold texel_density.",
     )
     padding: int = Field(default=8, ge=0, le=64, description="Pixels between charts.")
     hard_edges: float | None = Field(
@@ -52,6 +61,7 @@ def run(context: StageContext[Params]) -> Metrics:
     from forge_batch.ops.mesh import load_meshes, save_mesh
     from forge_batch.ops.normals import hard_vertex_normals, split_vertex_normals
     from forge_batch.ops.shared_layout import kept_part, lay_out_copies
+    from forge_batch.ops.sheet import sheet_side
     from forge_batch.ops.tangents import split_by_tangent
     from forge_batch.ops.unwrap import measure_uv, unwrap
 
@@ -65,6 +75,7 @@ def run(context: StageContext[Params]) -> Metrics:
         params.texel_density,
         folder=context.folder,
         timeout=params.timeout_seconds,
+        atlases=params.atlases,
     )
     context.progress(0.8, "tangents")
     whole = lay_out_copies(mesh, result.mesh, symmetry) if symmetry else result.mesh
@@ -74,17 +85,22 @@ def run(context: StageContext[Params]) -> Metrics:
     split = replace(whole, normals=normals)
     split = split_by_tangent(split)
     measured = measure_uv(split)
+    side = sheet_side(result.atlases)
+    several = {"atlases": result.atlases} if result.atlases > 1 else {}
     meta = {
-        "texture_size": params.texture_size,
+        "texture_size": params.texture_size * side,
         "padding": params.padding,
         "texel_density": result.density,
         "charts": result.charts,
+        **several,
     }
+    used = measured.utilisation * side**2 / result.atlases
     save_mesh(context.out(MESH), split, meta)
     return {
         "charts": result.charts,
         "texel_density": round(result.density, 3),
-        "utilisation": round(measured.utilisation / (len(symmetry["copies"]) if symmetry else 1), 4),
+        **several,
+        "utilisation": round(used / (len(symmetry["copies"]) if symmetry else 1), 4),
         "shared_by": len(symmetry["copies"]) if symmetry else 1,
         "stretch_mean": round(measured.stretch_mean, 4),
         "stretch_p95": round(measured.stretch_p95, 4),

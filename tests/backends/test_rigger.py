@@ -119,7 +119,7 @@ def as_fbx(rig: Rig, mesh: Mesh) -> bytes:
     tangents = np.column_stack([side, np.ones(len(points))]).astype(np.float32)
     body = Mesh(points, mesh.faces, np.zeros((len(points), 2), np.float32), normals, tangents)
     own = replace(rig, joints=placed(rig.joints))
-    return encode_skinned_fbx(SkinnedScene("body", [body], [own], [], "M", {}))
+    return encode_skinned_fbx(SkinnedScene("body", [body], [own], [], {"M": {}}))
 
 
 class World(NamedTuple):

@@ -35,9 +35,9 @@ def test_charts_keep_the_padding_and_lie_in_each_other(padding: int) -> None:
     """No texel twice, the gap asked for and no more, half of it at the border; small charts lie inside the rings."""
     corners, labels = _rings_and_slivers()
     size = 256 + 16 * padding
-    offsets = place_charts(corners, labels, size, float(padding))
-    assert offsets is not None
-    placed = corners + offsets[labels][:, None]
+    places = place_charts(corners, labels, size, float(padding))
+    assert places is not None
+    placed = corners + places.offset[labels][:, None]
     assert placed.min() >= padding / 2
     assert placed.max() <= size - padding / 2
     assert not find_covering(placed, size).any()
@@ -45,7 +45,7 @@ def test_charts_keep_the_padding_and_lie_in_each_other(padding: int) -> None:
     assert page.overlap == 0
     owner = np.where(page.face >= 0, labels[page.face], -1).astype(np.int32)
     assert padding <= least_gap(owner) <= padding + 2
-    middles = offsets[:6] + 500 * np.arange(6)[:, None]
+    middles = places.offset[:6] + 500 * np.arange(6)[:, None]
     away = np.linalg.norm(placed[labels >= 6].mean(axis=1)[:, None] - middles, axis=2)
     assert (away < 30).any()
 
@@ -55,6 +55,25 @@ def test_a_page_too_small_is_refused() -> None:
     corners, labels = _rings_and_slivers()
     assert place_charts(corners, labels, 64, 0.0) is None
     assert place_charts(corners, labels, 128, 8.0) is None
+
+
+def test_what_one_page_does_not_hold_goes_on_to_the_next() -> None:
+    """Charts take three pages of four, each page keeps the rule of one, and a lone page is what it always was."""
+    corners, labels = _rings_and_slivers()
+    places = place_charts(corners, labels, 180, 4.0, 4)
+    assert places is not None
+    assert set(places.page) == {0, 1, 2}
+    placed = corners + places.offset[labels][:, None]
+    for page in range(3):
+        here = placed[places.page[labels] == page]
+        assert here.min() >= 2.0
+        assert here.max() <= 178.0
+        assert not find_covering(here, 180).any()
+    assert place_charts(corners, labels, 180, 4.0, 2) is None
+    alone, among = place_charts(corners, labels, 400, 8.0), place_charts(corners, labels, 400, 8.0, 4)
+    assert alone is not None
+    assert among is not None
+    assert (alone.offset == among.offset).all()
 
 
 def test_faces_that_lie_over_others_are_found_as_the_rasterizer_counts_them() -> None:

@@ -44,8 +44,7 @@ def winged_scene() -> FbxScene:
         [in_file_frame(mesh) for mesh in winged_box.levels()],
         [1000.0, 3000.0],
         [in_file_frame(mesh) for mesh in winged_box.hulls()],
-        "M_Winged",
-        TEXTURES,
+        {"M_Winged": TEXTURES},
     )
 
 
@@ -300,7 +299,7 @@ def test_real_objects_come_back_from_ufbx(name: str, tmp_path: Path) -> None:
     """Positions, normals, tangents and UVs of each corner of the reference objects agree to 1e-4 cm and 1e-5."""
     mesh = in_file_frame(split_by_tangent(reference(name)))
     path = tmp_path / "SM_Real.fbx"
-    path.write_bytes(encode_fbx(FbxScene("SM_Real", [mesh], [], [], "M_Real")))
+    path.write_bytes(encode_fbx(FbxScene("SM_Real", [mesh], [], [], {"M_Real": {}})))
     (read,) = ask_ufbx(path)["meshes"]
     np.testing.assert_allclose(read["positions"], corners(mesh, mesh.vertices), atol=1e-4)
     np.testing.assert_allclose(read["normals"], corners(mesh, mesh.normals), atol=1e-5)

@@ -61,8 +61,7 @@ def scene() -> SkinnedScene:
         lods,
         [rig, *(carried_over(rig, lods[0], coarse) for coarse in lods[1:])],
         [1000.0, 3000.0],
-        "M_Winged",
-        {"DiffuseColor": "T_Winged_BC.png"},
+        {"M_Winged": {"DiffuseColor": "T_Winged_BC.png"}},
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forge_batch.ops.glb import encode_glb
+from forge_batch.ops.glb import Look, encode_glb
 from forge_batch.ops.image_file import encode_png
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.tangents import split_by_tangent
@@ -86,7 +86,7 @@ class Glb:
 
 def glb() -> Glb:
     """Write and take apart the winged box."""
-    return Glb(encode_glb(NAME, winged(), textures(), MATERIAL))
+    return Glb(encode_glb(NAME, winged(), [Look(MATERIAL, textures())]))
 
 
 @pytest.mark.node
@@ -94,7 +94,7 @@ def glb() -> Glb:
 def test_khronos_validator_finds_nothing(kinds: list[str], tmp_path: Path) -> None:
     """No error and no warning; with all textures no hint either, without some it notes that UVs or tangents serve no one."""
     path = tmp_path / "SM_Winged.glb"
-    path.write_bytes(encode_glb(NAME, winged(), {kind: textures()[kind] for kind in kinds}, MATERIAL))
+    path.write_bytes(encode_glb(NAME, winged(), [Look(MATERIAL, {kind: textures()[kind] for kind in kinds})]))
     report = validate_glb(path)
     assert (report["issues"]["numErrors"], report["issues"]["numWarnings"]) == (0, 0)
     notes = {message["code"] for message in report["issues"]["messages"]}
@@ -110,7 +110,7 @@ def test_real_objects_pass_the_validator(name: str, tmp_path: Path) -> None:
     """Reference objects with our normals and tangents and their own UVs give no error and no warning."""
     mesh = split_by_tangent(reference(name))
     path = tmp_path / "SM_Real.glb"
-    path.write_bytes(encode_glb("SM_Real", mesh, textures(), "M_Real"))
+    path.write_bytes(encode_glb("SM_Real", mesh, [Look("M_Real", textures())]))
     report = validate_glb(path)
     assert (report["issues"]["numErrors"], report["issues"]["numWarnings"]) == (0, 0), report["issues"]["messages"][:3]
     assert report["info"]["totalTriangleCount"] == len(mesh.faces)
@@ -119,7 +119,7 @@ def test_real_objects_pass_the_validator(name: str, tmp_path: Path) -> None:
 @pytest.mark.node
 def test_the_validator_would_find_a_flaw(tmp_path: Path) -> None:
     """A normal without length, put into the finished file, is reported: the validator is really asked."""
-    data = encode_glb(NAME, winged(), {}, MATERIAL)
+    data = encode_glb(NAME, winged(), [Look(MATERIAL, {})])
     read = Glb(data)
     normal = read.array(read.primitive["attributes"]["NORMAL"])[0].tobytes()
     path = tmp_path / "SM_Winged.glb"
@@ -180,7 +180,7 @@ def test_occlusion_and_metallic_roughness_share_one_image() -> None:
 
 def test_without_an_orm_map_the_surface_is_no_metal() -> None:
     """Where glTF says nothing a surface is metallic 1; without a map ours says 0."""
-    (material,) = Glb(encode_glb(NAME, winged(), {}, MATERIAL)).document["materials"]
+    (material,) = Glb(encode_glb(NAME, winged(), [Look(MATERIAL, {})])).document["materials"]
     assert material["pbrMetallicRoughness"]["metallicFactor"] == 0
 
 
@@ -193,7 +193,7 @@ def test_indices_are_as_wide_as_they_must_be(vertices: int, component: int) -> N
         key: np.concatenate([value, value[rest]]) for key, value in vars(mesh).items() if key != "faces" and value is not None
     }
     faces = np.concatenate([mesh.faces, [[0, 1, vertices - 1]]]).astype(np.int32)
-    read = Glb(encode_glb(NAME, Mesh(faces=faces, **many), {}, MATERIAL))
+    read = Glb(encode_glb(NAME, Mesh(faces=faces, **many), [Look(MATERIAL, {})]))
     assert read.document["accessors"][read.primitive["indices"]]["componentType"] == component
     np.testing.assert_array_equal(read.array(read.primitive["indices"]).reshape(-1, 3), faces)
 
@@ -202,7 +202,7 @@ def test_indices_are_as_wide_as_they_must_be(vertices: int, component: int) -> N
 def test_blender_reads_the_same(tmp_path: Path) -> None:
     """Name, triangles, positions, normals, UVs, material and textures; Blender's world is glTF's turned to Z up."""
     path = tmp_path / "SM_Winged.glb"
-    path.write_bytes(encode_glb(NAME, winged(), textures(), MATERIAL))
+    path.write_bytes(encode_glb(NAME, winged(), [Look(MATERIAL, textures())]))
     found = ask_blender(path, "gltf")
     (read,) = found["meshes"]
     house = winged_box.levels()[0]
@@ -220,7 +220,9 @@ def test_blender_reads_the_same(tmp_path: Path) -> None:
 def test_the_same_mesh_gives_the_same_bytes() -> None:
     """Two meshes made alike are one file, byte by byte, in whichever order textures are handed over."""
     turned_round = dict(reversed(textures().items()))
-    assert encode_glb(NAME, winged(), textures(), MATERIAL) == encode_glb(NAME, winged(), turned_round, MATERIAL)
+    assert encode_glb(NAME, winged(), [Look(MATERIAL, textures())]) == encode_glb(
+        NAME, winged(), [Look(MATERIAL, turned_round)]
+    )
 
 
 FLAWS: dict[str, tuple[Callable[[Mesh], dict[str, Any]], str]] = {
@@ -243,4 +245,4 @@ def test_a_degenerate_mesh_is_refused(flaw: str) -> None:
     """What a glTF may not hold raises ValueError and says what is wrong."""
     spoil, message = FLAWS[flaw]
     with pytest.raises(ValueError, match=message):
-        encode_glb(NAME, replace(winged(), **spoil(winged())), {}, MATERIAL)
+        encode_glb(NAME, replace(winged(), **spoil(winged())), [Look(MATERIAL, {})])

@@ -16,7 +16,7 @@ each_coder = pytest.mark.parametrize("encode", [encode_png, encode_working_png])
 
 @each_coder
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4), (1, 1, 3)])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4), (1, 1, 3), (300, 9, 3), (256, 3)])
 def test_a_map_comes_back_as_it_was_written(
     encode: Callable[[np.ndarray], bytes], dtype: type, shape: tuple[int, ...], tmp_path: Path
 ) -> None:

@@ -192,6 +192,28 @@ def test_ratios_must_fall() -> None:
         build_lods.Params(ratios=[0.25, 0.5])
 
 
+def test_several_atlases_are_one_sheet_to_what_comes_after(tmp_path: Path) -> None:
+    """A density that needs two pages of 512 gives a sheet of 1024, of which LODs keep each face on its page, and closed."""
+    files = _inputs(tmp_path, blob(20))
+    made = _run(unwrap.stage, tmp_path, files, texture_size=512, texel_density=160, atlases=4)
+    meta = load_meta(files[MESH.name])
+    assert (made["atlases"], meta["atlases"], meta["texture_size"], meta["padding"]) == (2, 2, 1024, 8)
+    assert 0.2 < made["utilisation"] < 0.8  # of the two, not of the sheet
+    _run(build_lods.stage, tmp_path, files, ratios=[0.3])
+    for lod in load_meshes(files[LODS.name])[0].values():
+        assert lod.uv is not None
+        assert lod.uv[:, 1].max() < 0.5  # below lie the two pages that it did not take
+        column = lod.uv[:, 0] > 0.5
+        assert (column[lod.faces] == column[lod.faces[:, :1]]).all()
+        assert measure_topology(welded(lod).faces).closed
+
+
+def test_what_is_not_asked_for_leaves_keys_as_they_were() -> None:
+    """One atlas is not spoken of in what decides a task's outcome; more are."""
+    assert "atlases" not in unwrap.Params(atlases=1).made_from()
+    assert unwrap.Params(atlases=2).made_from() == {**unwrap.Params().made_from(), "atlases": 2}
+
+
 @pytest.mark.parametrize(("mode", "copies"), [("bilateral_x", 2), ("radial", 8)])
 def test_copies_may_share_their_texels(tmp_path: Path, mode: str, copies: int) -> None:
     """Placed and turned, the mesh stays closed, every point of the page serves all copies, and density rises."""

@@ -202,22 +202,24 @@ class StaticMesh(Object):
         "nanite_settings": NaniteSettings,
     }
 
-    def __init__(self, points: np.ndarray, levels: int) -> None:
+    def __init__(self, points: np.ndarray, levels: int, slots: list[str]) -> None:
         super().__init__()
         self.points, self.levels, self.hulls = points, levels, 0
         self.screen_sizes = [1.0 / (level + 1) for level in range(levels)]
-        self.slot: Any = None
+        self.slot_names: list[str] = slots
+        self.slots: list[Any] = [None] * len(slots)
 
     def get_bounding_box(self) -> Box:
         return Box(self.points)
 
+    def get_material_index(self, name: str) -> int:
+        return self.slot_names.index(name) if name in self.slot_names else -1
+
     def set_material(self, index: int, material: Any) -> None:
-        assert index == 0
-        self.slot = material
+        self.slots[index] = material
 
     def get_material(self, index: int) -> Any:
-        assert index == 0
-        return self.slot
+        return self.slots[index]
 
 
 class PerPlatformFloat(Object):
@@ -262,12 +264,13 @@ class SkeletalMesh(Object):
 
     properties: ClassVar[dict[str, Any]] = {"skeleton": None, "physics_asset": None, "materials": list, "lod_info": list}
 
-    def __init__(self, points: np.ndarray, levels: int, slot: str) -> None:
+    def __init__(self, points: np.ndarray, levels: int, slots: list[str]) -> None:
         super().__init__()
         self.points = points
-        material = SkeletalMaterial()
-        material.values["material_slot_name"] = Name(slot)
-        self.values |= {"materials": [material], "lod_info": [SkeletalMeshLODInfo() for _ in range(levels)]}
+        materials = [SkeletalMaterial() for _ in slots]
+        for material, slot in zip(materials, slots, strict=True):
+            material.values["material_slot_name"] = Name(slot)
+        self.values |= {"materials": materials, "lod_info": [SkeletalMeshLODInfo() for _ in range(levels)]}
 
     def get_editor_property(self, name: str) -> Any:
         value = super().get_editor_property(name)
@@ -449,7 +452,7 @@ class AssetTools:
         first = read["meshes"][0]
         levels = len(read["meshes"]) if common["import_lods"] and not combine else 1
         points = np.array(first["positions"]) * [1, -1, 1] * read["unit_metres"] * 100
-        made = SkeletalMesh(points, levels, first["materials"][0])
+        made = SkeletalMesh(points, levels, first["materials"])
         self._put(f"{folder}/{first['data_name']}", made)
         wanted = pipeline.get_editor_property("common_skeletal_meshes_and_animations_properties").values["skeleton"]
         bones = [node["name"] for node in skin["nodes"] if node["kind"] == "BONE"]
@@ -466,7 +469,7 @@ class AssetTools:
         groups = [mesh for mesh in read["meshes"] if not mesh["name"].startswith(("UCX_", "UBX_", "USP_", "UCP_"))]
         first = groups[0]
         levels = len(groups) if common["import_lods"] and not combine else 1
-        made = StaticMesh(np.array(first["positions"]) * [1, -1, 1] * read["unit_metres"] * 100, levels)
+        made = StaticMesh(np.array(first["positions"]) * [1, -1, 1] * read["unit_metres"] * 100, levels, first["materials"])
         made.get_editor_property("nanite_settings").set_editor_property("enabled", meshes["build_nanite"])
         self._put(f"{folder}/{first['data_name']}", made)
         for mesh in read["meshes"]:
@@ -475,7 +478,7 @@ class AssetTools:
             if meshes["import_collision_according_to_mesh_name"] and collision_target(mesh["name"], [first["name"]]):
                 made.hulls += 1
             else:
-                self._put(f"{folder}/{mesh['data_name']}", StaticMesh(np.array(mesh["positions"]), 1))
+                self._put(f"{folder}/{mesh['data_name']}", StaticMesh(np.array(mesh["positions"]), 1, []))
         if meshes["collision"] and not made.hulls:
             made.hulls = 1  # an 18-DOP
 

@@ -66,10 +66,28 @@ def test_a_package_becomes_what_it_says(newer: bool, tmp_path: Path) -> None:
     assert (mesh.levels, mesh.hulls) == (3, 2)
     np.testing.assert_allclose(mesh.screen_sizes, [1.0, 0.4, 0.15], rtol=1e-6)
     assert mesh.get_editor_property("nanite_settings").get_editor_property("enabled") is False
-    assert mesh.slot.name == "MI_Winged"
-    textures = {name: texture.name for name, texture in mesh.slot.textures.items()}
+    (slot,) = mesh.slots
+    assert slot.name == "MI_Winged"
+    textures = {name: texture.name for name, texture in slot.textures.items()}
     assert textures == {"BaseColor": "T_Winged_BC", "Normal": "T_Winged_N", "ORM": "T_Winged_ORM"}
     assert set(library.saved) == set(library.assets)
+
+
+def test_each_atlas_becomes_an_instance_in_the_slot_of_its_name(tmp_path: Path) -> None:
+    """Two atlases are two slots, instances and sets of maps; a recipe that names a slot which is not there is refused."""
+    editor = FakeUnreal()
+    two = asset(atlases=2, lods=[winged_box.on_two_atlases(mesh) for mesh in winged_box.levels()])
+    Importer(editor).import_package(package(tmp_path / "a.zip", two))
+    mesh = editor.EditorAssetLibrary.assets[MESH]
+    assert mesh.slot_names == ["M_Winged_01", "M_Winged_02"]
+    assert [slot.name for slot in mesh.slots] == ["MI_Winged_01", "MI_Winged_02"]
+    textures = [{name: texture.name for name, texture in slot.textures.items()} for slot in mesh.slots]
+    assert textures[1] == {"BaseColor": "T_Winged_02_BC", "Normal": "T_Winged_02_N", "ORM": "T_Winged_02_ORM"}
+    files = {**ue5_files(two), "manifest.yaml": b""}
+    looks = ue5_recipe(two, files)["materials"]
+    stray = package(tmp_path / "b.zip", two, {"materials": [looks[0], {**looks[1], "material_slot": "M_Other"}]})
+    with pytest.raises(ImportFailed, match="no material slot M_Other"):
+        Importer(FakeUnreal()).import_package(stray)
 
 
 def test_textures_get_the_settings_that_unreal_does_not_guess(tmp_path: Path) -> None:
@@ -257,7 +275,7 @@ def test_a_property_that_is_gone_is_an_error() -> None:
 
 
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
-    "version": ({"forge_import": 3}, "version 3; this plugin reads 2"),
+    "version": ({"forge_import": 4}, "version 4; this plugin reads 2 and 3"),
     "destination outside": ({"destination": "/Engine/Basic"}, "destination '/Engine/Basic', which is not allowed"),
     "destination climbs": ({"destination": "/Game/../Engine"}, "which is not allowed"),
     "path in a file": (

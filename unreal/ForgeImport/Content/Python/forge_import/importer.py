@@ -1,4 +1,4 @@
-"""Import a package: textures, mesh with LODs and hulls, skinned mesh, material instance; then measure what came of it."""
+"""Import a package: textures, mesh with LODs and hulls, skinned mesh, material instances; then measure what came of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from forge_import.editor import ImportFailed, differences, import_file, mesh_options, save
 from forge_import.guarded import set_checked
 from forge_import.master import PARAMETERS, master_material
-from forge_import.recipe import Recipe, Texture, read_recipe, unpack
-from forge_import.skinned import import_skinned, save_skinned, set_instance
+from forge_import.recipe import Look, Recipe, Texture, read_recipe, unpack
+from forge_import.skinned import import_skinned, save_skinned, set_instances
 
 TAG = "Forge.Content"
 """Metadata on the static mesh: the hash of the package that it came from."""
@@ -37,15 +37,18 @@ class Importer:
         skinned = None
         with tempfile.TemporaryDirectory() as folder:
             files = unpack(path, recipe, Path(folder))
-            textures = {role: self._texture(recipe, one, files[one.file]) for role, one in recipe.textures.items()}
+            made = [
+                {role: self._texture(recipe, one, files[one.file]) for role, one in look.textures.items()}
+                for look in recipe.looks
+            ]
             mesh = self._mesh(recipe, files[recipe.mesh_file])
             if recipe.skeletal:
                 skinned = import_skinned(self.unreal, recipe, recipe.skeletal, files[recipe.skeletal.file])
         self._measure(recipe, mesh)
         self._finish_mesh(recipe, mesh)
         note = f" and {recipe.skeletal.name}" if recipe.skeletal else ""
-        if textures.keys() == PARAMETERS.keys():
-            self._use_instance(recipe, textures, mesh, skinned)
+        if all(textures.keys() == PARAMETERS.keys() for textures in made):
+            self._use_instances(recipe, made, mesh, skinned)
         else:
             note += "; no material instance, since it needs base colour, normal and ORM"
         if skinned:
@@ -115,29 +118,34 @@ class Importer:
             set_checked(mesh, "light_map_coordinate_index", 1)
             set_checked(mesh, "light_map_resolution", recipe.lightmap)
 
-    def _use_instance(self, recipe: Recipe, textures: dict[str, Any], mesh: Any, skinned: Any) -> None:
-        """Make the material instance and put it on the meshes."""
-        instance = self._instance(recipe, textures)
-        mesh.set_material(0, instance)
-        if mesh.get_material(0) != instance:
-            raise ImportFailed(f"{recipe.mesh} does not take {recipe.instance}.")
+    def _use_instances(self, recipe: Recipe, made: list[dict[str, Any]], mesh: Any, skinned: Any) -> None:
+        """Make the material instances and put them on the meshes."""
+        instances: dict[str, Any] = {}
+        for look, textures in zip(recipe.looks, made, strict=True):
+            instance = instances[look.slot] = self._instance(recipe, look, textures)
+            slot = mesh.get_material_index(look.slot) if look.slot else 0
+            if slot < 0:
+                raise ImportFailed(f"{recipe.mesh} has no material slot {look.slot}.")
+            mesh.set_material(slot, instance)
+            if mesh.get_material(slot) != instance:
+                raise ImportFailed(f"{recipe.mesh} does not take {look.instance}.")
         if skinned:
-            set_instance(self.unreal, skinned, instance)
+            set_instances(self.unreal, skinned, instances)
 
-    def _instance(self, recipe: Recipe, textures: dict[str, Any]) -> Any:
+    def _instance(self, recipe: Recipe, look: Look, textures: dict[str, Any]) -> Any:
         u = self.unreal
-        path = f"{recipe.destination}/{recipe.instance}"
+        path = f"{recipe.destination}/{look.instance}"
         if u.EditorAssetLibrary.does_asset_exist(path):
             instance = u.EditorAssetLibrary.load_asset(path)
         else:
             tools, factory = u.AssetToolsHelpers.get_asset_tools(), u.MaterialInstanceConstantFactoryNew()
-            instance = tools.create_asset(recipe.instance, recipe.destination, u.MaterialInstanceConstant, factory)
+            instance = tools.create_asset(look.instance, recipe.destination, u.MaterialInstanceConstant, factory)
         editing = u.MaterialEditingLibrary
         editing.set_material_instance_parent(instance, master_material(u, textures))
         for role, parameter in PARAMETERS.items():
             editing.set_material_instance_texture_parameter_value(instance, parameter, textures[role])
             if editing.get_material_instance_texture_parameter_value(instance, parameter) != textures[role]:
-                raise ImportFailed(f"{recipe.instance} does not take {textures[role].get_name()} as {parameter}.")
+                raise ImportFailed(f"{look.instance} does not take {textures[role].get_name()} as {parameter}.")
         editing.update_material_instance(instance)
         self._save(path)
         return instance

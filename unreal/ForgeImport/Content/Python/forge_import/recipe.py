@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 FILE = "forge_import.json"
-VERSION = 2
+VERSIONS = (2, 3)
+"""Of recipes: those with one material, and those with several."""
+
 LARGEST = 2 << 30  # bytes that a package may unpack to
 COMPRESSIONS = {"base_color": ("TC_DEFAULT", True), "normal": ("TC_NORMALMAP", False), "orm": ("TC_MASKS", False)}
 """Of each texture that a material takes: compression, and whether it is sRGB. A recipe that says otherwise is refused."""
@@ -35,6 +37,21 @@ class Texture:
     name: str
     compression: str
     srgb: bool
+
+
+@dataclass(frozen=True)
+class Look:
+    """Be a material to make.
+
+    Attributes:
+        slot: Of the meshes, by name; empty where they have but one.
+        instance: Name of the material instance.
+        textures: By role: base_color, normal, orm.
+    """
+
+    slot: str
+    instance: str
+    textures: Mapping[str, Texture]
 
 
 @dataclass(frozen=True)
@@ -69,8 +86,7 @@ class Recipe:
         nanite: Whether the mesh is built for Nanite; then LODs are left out.
         lightmap: Texels of the lightmap's edge, 0 if the mesh has no second UV set.
         skeletal: The skinned mesh of a character, which has the static one's size and LODs, or None.
-        instance: Name of the material instance.
-        textures: By role: base_color, normal, orm.
+        looks: One material, or one for each atlas.
     """
 
     destination: str
@@ -83,14 +99,13 @@ class Recipe:
     nanite: bool
     lightmap: int
     skeletal: Skeletal | None
-    instance: str
-    textures: Mapping[str, Texture]
+    looks: tuple[Look, ...]
 
     @property
     def files(self) -> tuple[str, ...]:
         """Name what must be unpacked."""
         skinned = (self.skeletal.file,) if self.skeletal else ()
-        return (self.mesh_file, *skinned, *(texture.file for texture in self.textures.values()))
+        return (self.mesh_file, *skinned, *(texture.file for look in self.looks for texture in look.textures.values()))
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -130,8 +145,9 @@ def unpack(path: Path, recipe: Recipe, folder: Path) -> dict[str, Path]:
 
 
 def _recipe(document: Mapping[str, Any]) -> Recipe:
-    if document["forge_import"] != VERSION:
-        raise RecipeError(f"Its recipe has version {document['forge_import']}; this plugin reads {VERSION}.")
+    if document["forge_import"] not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        raise RecipeError(f"Its recipe has version {document['forge_import']}; this plugin reads {known}.")
     mesh = document["mesh"]
     x, y, z = (float(side) for side in mesh["size_cm"])
     return Recipe(
@@ -145,9 +161,26 @@ def _recipe(document: Mapping[str, Any]) -> Recipe:
         mesh["nanite"] is True,
         int(mesh["lightmap_resolution"] or 0),
         _skeletal(document["skeletal_mesh"]) if document["skeletal_mesh"] else None,
-        _text(document["material"]["instance"], _NAME, "material.instance"),
-        {role: _texture(role, one) for role, one in document["textures"].items()},
+        _looks(document),
     )
+
+
+def _looks(document: Mapping[str, Any]) -> tuple[Look, ...]:
+    if document["forge_import"] == VERSIONS[0]:
+        return (Look("", _text(document["material"]["instance"], _NAME, "material.instance"), _textures(document)),)
+    looks = tuple(
+        Look(
+            _text(one["material_slot"], _NAME, "a material_slot"), _text(one["instance"], _NAME, "an instance"), _textures(one)
+        )
+        for one in document["materials"]
+    )
+    if not looks or len({look.slot for look in looks}) != len(looks) or len({look.instance for look in looks}) != len(looks):
+        raise RecipeError("Its recipe must name materials, each with a slot and an instance of its own.")
+    return looks
+
+
+def _textures(one: Mapping[str, Any]) -> dict[str, Texture]:
+    return {role: _texture(role, texture) for role, texture in one["textures"].items()}
 
 
 def _skeletal(one: Mapping[str, Any]) -> Skeletal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,21 @@ def import_skinned(unreal: Any, recipe: Recipe, skeletal: Skeletal, file: Path) 
     return mesh
 
 
-def set_instance(unreal: Any, mesh: Any, instance: Any) -> None:
-    """Put a material instance into the one slot of a skeletal mesh."""
-    slots = []
+def set_instances(unreal: Any, mesh: Any, instances: Mapping[str, Any]) -> None:
+    """Put material instances into the slots of a skeletal mesh, by the slots' names; one without a name into its only slot."""
+    slots, wanted = [], []
     for old in mesh.get_editor_property("materials"):  # copies: only the whole list can be set
         slot = unreal.SkeletalMaterial()
-        slot.set_editor_property("material_interface", instance)
+        name = "" if "" in instances else str(old.get_editor_property("material_slot_name"))
+        wanted.append(instances.get(name))
+        slot.set_editor_property("material_interface", wanted[-1])
         slot.set_editor_property("material_slot_name", old.get_editor_property("material_slot_name"))
         slots.append(slot)
     mesh.set_editor_property("materials", slots)
     found = [slot.get_editor_property("material_interface") for slot in mesh.get_editor_property("materials")]
-    if found != [instance]:
-        raise ImportFailed(f"{mesh.get_name()} has {len(found)} slots, or does not take {instance.get_name()}.")
+    if found != wanted or len(found) != len(instances) or None in found:
+        names = ", ".join(instance.get_name() for instance in instances.values())
+        raise ImportFailed(f"{mesh.get_name()} has {len(found)} slots, or does not take {names}.")
 
 
 def save_skinned(unreal: Any, mesh: Any) -> None:
