@@ -47,7 +47,7 @@ def true_band(band: Band, base: np.ndarray) -> Band:
 
 
 def under_a_part(band: Band, cage: float) -> np.ndarray:
-    """Say which samples have another part of the low poly over them within the cage (a share of the diagonal), so that nobody sees them."""
+    """Say which samples nobody sees: another part of the low poly lies over them within the cage (a share of the diagonal)."""
     mesh = band.buffer.mesh
     corners = mesh.vertices[mesh.faces[band.face]].astype(np.float64)
     normal = _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
@@ -73,8 +73,8 @@ def judge(
         theirs: normal and base_color (linear) as Cycles gives them, floats.
 
     Returns:
-        Figures of what lies in sight and of what lies under a part, and a picture (s, s, 3): green where we are nearer to the true
-        normal by more than APART, red where Cycles is.
+        Figures of what lies in sight and of what lies under a part, and a picture (s, s, 3): green where we are nearer to the
+        true normal by more than APART, red where Cycles is.
     """
     [band] = buffer.bands()
     true = true_band(every(band, 8), base)

@@ -152,7 +152,7 @@ def test_size_is_no_defect(scale: float, tmp_path: Path) -> None:
     [
         ("a.glb", b"", "it is empty"),
         ("a.glb", b"hello, world", "it does not begin as one"),
-        ("a.glb", encode_glb("SM_Crate", CRATE, {}, "M_Crate")[:500], "it ends after 500 of"),
+        ("a.glb", encode_glb("SM_Crate", CRATE, [Look("M_Crate", {})])[:500], "it ends after 500 of"),
         ("a.fbx", b"", "it is empty"),
         ("a.fbx", b"hello, world", "Unsupported version"),
         ("a.gltf", b"{}", "glTF as text"),

@@ -11,7 +11,7 @@ from forge_batch.ops import gate_canvas as canvas
 from forge_batch.ops.baker import ERROR_STEPS
 from forge_batch.ops.finished import Finished
 from forge_batch.ops.gate_canvas import Drawn
-from forge_batch.ops.measure_asset import filled_maps, gutter_reach
+from forge_batch.ops.measure_asset import filled_maps
 from forge_batch.ops.measure_maps import luminance
 from forge_batch.ops.measure_texels import find_strays
 from forge_batch.ops.measure_views import detail_picture
@@ -22,7 +22,7 @@ BRIGHT = (0.02, 0.98)
 
 
 def _strays(asset: Finished) -> Drawn | None:
-    found = {name: find_strays(asset.mesh, image, gutter_reach(asset, image)) for name, image in filled_maps(asset).items()}
+    found = {name: find_strays(asset.mesh, image, asset.gutter(len(image))) for name, image in filled_maps(asset).items()}
     if not found:
         return None
     worst = max(found, key=lambda name: float(found[name].mean()))

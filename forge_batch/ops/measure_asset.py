@@ -180,11 +180,6 @@ def measure_bake(asset: Finished) -> Values:
     }
 
 
-def gutter_reach(asset: Finished, image: np.ndarray) -> int:
-    """Give how many texels beside a chart have to go on with it in a map, which may be smaller than others."""
-    return max(1, asset.gutter * len(image) // asset.texture_size)
-
-
 def filled_maps(asset: Finished) -> dict[str, np.ndarray]:
     """Give the maps of a package whose gutter can be looked at: square ones of more than one colour."""
     packed = {name: asset.maps[name] for name in PACKED if name in asset.maps}
@@ -194,7 +189,7 @@ def filled_maps(asset: Finished) -> dict[str, np.ndarray]:
 def _padding_fill(asset: Finished) -> Measured:
     """Measure the gutters of all maps of a package; the worst counts."""
     strays = {
-        name: 100.0 * stray_gutter(asset.mesh, image, gutter_reach(asset, image)) for name, image in filled_maps(asset).items()
+        name: 100.0 * stray_gutter(asset.mesh, image, asset.gutter(len(image))) for name, image in filled_maps(asset).items()
     }
     if not strays:
         return Measured(None, "the maps are of one colour, or not square")
