@@ -40,7 +40,7 @@ def packed(mesh: Mesh, charted: tuple[np.ndarray, np.ndarray, np.ndarray] | None
     if charted is not None:
         base, faces, uv = charted
         arrays = {"vertices": mesh.vertices[base], "faces": faces, "uv": uv}
-    made, _ = build_atlas(arrays, {"size": SIZE, "padding": PADDING, "density": None})
+    made, _ = build_atlas(arrays, {"size": SIZE, "padding": PADDING, "density": None, "crease": 180.0})
     return Mesh(mesh.vertices[base[made["origin"]]], made["faces"], uv=np.clip(made["uv"] / SIZE, 0, 1).astype(np.float32))
 
 

@@ -3,8 +3,9 @@
 xatlas (MIT) cuts and flattens. What it may leave is mended after it: whole charts that are mirrored are turned over, faces that
 are folded or squashed inside a chart become charts of their own, laid flat without stretch, what lies over another part of its
 own chart is cut out, and every chart is scaled to the area it has in space, so that texel density is the same everywhere. Then
-`chart_packing` packs. xatlas's own packer lost: it keeps the padding on both sides of a gap and used 22 to 58 % of a page of
-1024 texels where this one uses 51 to 75 % (five objects, 10,000 faces), took longer, and found no place for 1,083 charts.
+`chart_merging` joins what lies flat together, and `chart_packing` packs. xatlas's own packer lost: it keeps the padding on both
+sides of a gap and used 22 to 58 % of a page of 1024 texels where this one uses 51 to 75 % (five objects, 10,000 faces), took
+longer, and found no place for 1,083 charts.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import numpy as np
 import xatlas
 
 from forge_batch.ops.box_charts import cut_out, lay_apart
+from forge_batch.ops.chart_merging import merge_charts
 from forge_batch.ops.chart_packing import find_covering, place_charts
 from forge_batch.ops.components import face_components
-from forge_batch.ops.sheet import corner, sheet_side
+from forge_batch.ops.normals import weld_index
+from forge_batch.ops.sheet import MOST, corner, sheet_side
 from forge_batch.ops.topology import edge_pairs, find_edges
 
 SQUASHED = 0.05
@@ -63,12 +66,13 @@ def build_atlas(arrays: dict[str, np.ndarray], options: dict[str, Any]) -> tuple
     Args:
         arrays: `vertices` (v, 3) and `faces` (f, 3); with `uv` (v, 2) in metres the charts are given and only packed.
         options: `size` of a page and `padding` in texels; `density` in texels per metre, or None for the largest that fits;
-            `atlases`, how many pages there may be.
+            `atlases`, how many pages there may be; `crease` in degrees: charts that meet at a sharper edge stay two.
 
     Returns:
         `origin` (n,) the vertex each new one comes from, `faces` (f, 3), `uv` (n, 2) in texels from the top left of the sheet
         (see `sheet`). And `density` (texels per metre, 0 if the asked one does not fit), `fits` (the largest seen to fit),
-        `charts`, `recharted`, `atlases` (how many pages it took).
+        `charts`, `recharted`, `atlases` (how many pages it took; where the density asked for does not fit, how many more than
+        allowed would hold it, or 0).
 
     Raises:
         ValueError: Texels stay covered twice; cannot happen while a face on its own can be laid flat.
@@ -82,6 +86,7 @@ def build_atlas(arrays: dict[str, np.ndarray], options: dict[str, Any]) -> tuple
     charts = _separate(origin, corners, uv, face_components(corners.astype(np.int32)))
     charts, recharted = _lay_flat(vertices, charts)
     charts = _cut_layers(charts, options["size"])
+    charts = _cut_layers(_join(vertices, charts, options), options["size"])
     first, second = _neighbours(charts.corners)
     density = None
     for turn in range(ROUNDS):
@@ -90,9 +95,11 @@ def build_atlas(arrays: dict[str, np.ndarray], options: dict[str, Any]) -> tuple
         result = {"origin": charts.origin.astype(np.int32), "faces": charts.corners.astype(np.int32), "uv": packed.uv}
         facts = {"density": density, "fits": fits, "charts": int(charts.labels.max()) + 1, "recharted": recharted}
         facts["atlases"] = packed.atlases
+        if density == 0.0:
+            return result, facts
         sheet = options["size"] * sheet_side(packed.atlases)
         covering = find_covering(packed.uv.astype(np.float64)[charts.corners], sheet)
-        if density == 0.0 or not covering.any():
+        if not covering.any():
             return result, facts
         labels = cut_out(charts.labels, covering, first, second, alone=turn > 1)
         recharted += int(covering.sum())
@@ -157,6 +164,16 @@ def _cut_layers(charts: Charts, size: int) -> Charts:
     return _separate(charts.origin, charts.corners, charts.uv, lay_apart(flat, charts.labels, first, second, cell))
 
 
+def _join(vertices: np.ndarray, charts: Charts, options: dict[str, Any]) -> Charts:
+    """Join charts while they still lie flat, and on a page if its length in metres is known."""
+    charts = _even_out(vertices, charts)
+    points = vertices[charts.origin].astype(np.float64)
+    longest = (options["size"] - options["padding"]) / options["density"] if options["density"] else np.inf
+    layout = (charts.corners, charts.uv, charts.labels)
+    corners, uv, labels = merge_charts(points, weld_index(points)[1], *layout, options["crease"], longest)
+    return _separate(charts.origin, corners, uv, labels)
+
+
 def _even_out(vertices: np.ndarray, charts: Charts) -> Charts:
     """Scale every chart to its area in space and straighten it."""
     corners = charts.corners
@@ -204,7 +221,8 @@ def _fit(charts: Charts, options: dict[str, Any], known: float | None) -> tuple[
         else:
             density = np.sqrt(fits * too_much)
     if best is None or asked is not None:
-        return Packed(charts.uv.astype(np.float32), 1), 0.0, float(fits)
+        more = None if asked is None else _pack(charts, asked, options["size"], options["padding"], MOST)
+        return Packed(charts.uv.astype(np.float32), more.atlases if more else 0), 0.0, float(fits)
     return best, float(fits), float(fits)
 
 
@@ -239,14 +257,15 @@ def _pack(charts: Charts, density: float, size: int, padding: int, atlases: int)
 
 
 def _straighten(uv: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Turn every chart so that its smallest enclosing rectangle lies along the axes; that packs better."""
+    """Turn every chart so that its smallest enclosing rectangle stands upright along the axes; that packs better."""
     order = np.argsort(labels, kind="stable")
     result = uv.copy()
     for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
         middle = uv[members].mean(axis=0)
         local = uv[members] - middle
         scale = max(float(np.abs(local).max()), 1e-30)
-        angle = np.radians(cv2.minAreaRect((local / scale).astype(np.float32))[2])
+        _, (wide, high), degrees = cv2.minAreaRect((local / scale).astype(np.float32))
+        angle = np.radians(degrees + (90.0 if wide > high else 0.0))
         c, s = np.cos(angle), np.sin(angle)
         result[members] = local @ np.array([[c, -s], [s, c]])
     return result

@@ -95,6 +95,11 @@ def _project(points: np.ndarray, side: np.ndarray) -> np.ndarray:
     return np.stack([u, v], axis=1)
 
 
+def covers_twice(uv: Float64[np.ndarray, "f 3 2"], cell: float) -> bool:
+    """Tell whether two faces, counter-clockwise, cover the middle of one cell of a grid, whose edge is in the unit of uv."""
+    return bool(_covered(uv, np.zeros(len(uv), np.int32), cell).any())
+
+
 def _covered(uv: np.ndarray, labels: np.ndarray, cell: float) -> np.ndarray:
     """Tell which faces (f, 3, 2) cover a cell that an earlier face of their piece covers already."""
     count = int(labels.max()) + 1

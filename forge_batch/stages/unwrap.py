@@ -1,4 +1,4 @@
-"""Lay the surface out on one square page: UV0, with normals and tangents for the bakes.
+"""Lay the surface out on one square page, or on several by choice: UV0, with normals and tangents for the bakes.
 
 After place, because texel density is in texels per metre; before the bakes, which fill the page. From here on a vertex is a
 (position, uv, normal, tangent), and LODs share this layout.
@@ -75,6 +75,7 @@ def run(context: StageContext[Params]) -> Metrics:
         params.texel_density,
         folder=context.folder,
         timeout=params.timeout_seconds,
+        crease=params.hard_edges or 180.0,
         atlases=params.atlases,
     )
     context.progress(0.8, "tangents")
@@ -115,7 +116,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="unwrap",
     group="post_processing",
-    version=3,
+    version=4,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),

@@ -102,7 +102,7 @@ def test_a_chart_that_lies_over_itself_is_cut(missed: bool, monkeypatch: pytest.
     """Two and a half turns become three pieces; what the first look misses is found on the page, piece by piece."""
     if missed:
         monkeypatch.setattr("forge_batch.ops.atlas.lay_apart", lambda uv, labels, *_: labels)
-    options: dict[str, Any] = {"size": 256, "padding": 4, "density": None}
+    options: dict[str, Any] = {"size": 256, "padding": 4, "density": None, "crease": 180.0, "atlases": 1}
     made, facts = build_atlas(_winding_strip(), options)
     assert rasterize(made["uv"] / 256, made["faces"], 256).overlap == 0
     assert 3 <= facts["charts"] <= 5

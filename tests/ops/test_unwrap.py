@@ -76,8 +76,9 @@ def test_charts_neither_overlap_nor_mirror_nor_touch(tmp_path: Path, way: Way | 
     assert (found.mirrored_faces, found.empty_faces) == (0, 0)
     assert _overlap(made.mesh, 512) == 0
     page = _coverage(made.mesh, 512)
+    round_window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13))
     for chart in range(1, min(page.max(), 40) + 1):
-        near = cv2.dilate((page == chart).astype(np.uint8), np.ones((13, 13), np.uint8)) > 0
+        near = cv2.dilate((page == chart).astype(np.uint8), round_window) > 0
         assert not (near & (page != chart) & (page > 0)).any()
     assert measure_topology(welded(made.mesh).faces).closed
 
@@ -113,18 +114,18 @@ def test_density_is_the_same_everywhere(tmp_path: Path) -> None:
 def test_a_density_that_does_not_fit_is_refused_with_what_does(tmp_path: Path) -> None:
     """The error names the largest density that fits and the texture size that would do."""
     with pytest.raises(StageError, match=r"the largest that fits is \d+ px/m") as caught:
-        unwrap(box(), 512, 8, 300.0, folder=tmp_path, timeout=60.0)
+        unwrap(box(), 512, 8, 240.0, folder=tmp_path, timeout=60.0)
     assert "texture_size: 1024 or unwrap.atlases: 2" in caught.value.hint
 
 
 def test_a_density_that_one_page_does_not_hold_takes_as_few_as_do(tmp_path: Path) -> None:
-    """The box needs two pages of the four allowed; on the sheet, across them too, charts keep density and padding."""
-    made = unwrap(box(), 512, 8, 300.0, folder=tmp_path, timeout=60.0, atlases=4)
+    """Four sides of 240 texels a page: the box takes two of four, and on the sheet charts keep density and padding."""
+    made = unwrap(box(), 512, 8, 240.0, folder=tmp_path, timeout=60.0, atlases=4)
     assert made.atlases == 2
     layout = measure_layout(made.mesh, 1024, 8.0)
     assert (layout.overlap, layout.mirrored, layout.empty_faces) == (0, 0, 0)
     assert layout.gap >= 8.0
-    assert layout.density == pytest.approx(300.0, rel=1e-3)
+    assert layout.density == pytest.approx(240.0, rel=1e-3)
     apart = taken_apart(made.mesh, 2)
     assert apart.uv is not None
     assert apart.atlas is not None
@@ -168,20 +169,20 @@ def test_lods_use_the_same_vertices_and_stay_closed(textured: Mesh) -> None:
 
 def test_no_lod_lays_two_faces_on_one_texel(tmp_path: Path) -> None:
     """On a page so small that moving borders alone make faces meet, the LOD is built without."""
-    made = unwrap(_low(), 256, 8, None, folder=tmp_path, timeout=60.0).mesh
+    made = unwrap(_low(), 192, 4, None, folder=tmp_path, timeout=60.0).mesh
     mesh = split_by_tangent(replace(made, normals=split_vertex_normals(made.vertices, made.faces)))
-    assert count_overlap(collapse(mesh, len(mesh.faces) // 20, 8 / 256, 0.1), 256) > 0
-    lod = build_lod(mesh, 0.05, 8 / 256, 256, draw_outlines(welded(mesh)))
-    assert lod.overlap == count_overlap(lod.mesh, 256) == 0
+    assert count_overlap(collapse(mesh, len(mesh.faces) // 20, 4 / 192, 0.1), 192) > 0
+    lod = build_lod(mesh, 0.05, 4 / 192, 192, draw_outlines(welded(mesh)))
+    assert lod.overlap == count_overlap(lod.mesh, 192) == 0
     assert len(lod.mesh.faces) < 0.2 * len(mesh.faces)
 
 
 def test_charts_do_not_hold_a_lod(tmp_path: Path) -> None:
-    """A quarter of 2,000 faces in 300 charts is reached, closed and unturned: corners of charts collapse, small charts go."""
+    """A quarter of 2,000 faces in 200 charts is reached, closed and unturned: corners of charts collapse, small charts go."""
     low = _low()
-    noise = np.random.default_rng(1).normal(0, 0.01 * low.diagonal, low.vertices.shape)
+    noise = np.random.default_rng(1).normal(0, 0.02 * low.diagonal, low.vertices.shape)
     made = unwrap(Mesh((low.vertices + noise).astype(np.float32), low.faces), 1024, 8, None, folder=tmp_path, timeout=60.0)
-    assert made.charts >= 300
+    assert made.charts >= 200
     mesh = split_by_tangent(replace(made.mesh, normals=split_vertex_normals(made.mesh.vertices, made.mesh.faces)))
     lod = collapse(mesh, 500, 8 / 1024, 0.1)
     assert len(lod.faces) <= 500
