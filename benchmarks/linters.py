@@ -106,7 +106,7 @@ def main() -> None:
     for package in options.packages:
         with zipfile.ZipFile(package) as archive, tempfile.TemporaryDirectory() as folder:
             (name,) = [name for name in archive.namelist() if name.endswith(".glb")]
-            data, path = archive.read(name), Path(folder) / name
+            data, path = archive.read(name), Path(folder) / Path(name).name
             path.write_bytes(data)
             results[f"{package.stem}: as packed"] = judge(path)
             mesh = decode_mesh(data, "glb", name)

@@ -20,7 +20,7 @@ import yaml
 from forge_batch.check_fbx import fbx_gates, finest
 from forge_batch.check_glb import LARGEST_EDGE, glb_maps, image_fault
 from forge_batch.check_mesh import finished_gates, mesh_gates, together
-from forge_batch.errors import BackendUnavailable, ContentError
+from forge_batch.errors import BackendUnavailable, ContentError, StageError
 from forge_batch.gate_text import gate_rows, verdict
 from forge_batch.gates import Gate, Result, judge
 from forge_batch.ops.fbx_reader import FbxContents, read_fbx
@@ -28,10 +28,13 @@ from forge_batch.ops.finished import Finished
 from forge_batch.ops.measure_asset import measure_skeleton
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.mesh_file import KINDS, decode_mesh, decode_textured
+from forge_batch.ops.rig import Rig
 from forge_batch.packages.engines import ENGINES, Engine
 from forge_batch.packages.mannequin import mannequin_names
 from forge_batch.packages.opened import open_files, read_zip
 from forge_batch.packages.opened_parts import open_parts
+
+NOTHING = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ def check(path: Path) -> Verdict:
     if kind == "fbx":
         return Verdict(str(path), tuple(_fbx(data, path.name)))
     if kind in KINDS:
-        return Verdict(str(path), tuple(mesh_gates(*decode_textured(data, kind, path.name))))
+        return Verdict(str(path), (*mesh_gates(*decode_textured(data, kind, path.name)), *_skins(data, kind, path.name, None)))
+    if kind == "gltf":
+        raise ContentError(f"{path} is glTF as text, whose parts may lie in other files", "export it as one .glb")
     if not zipfile.is_zipfile(path):
         known = ", .".join(("fbx", *KINDS))
         raise ContentError(f"{path} is neither a package nor a mesh", f"give export_<Asset>_UE5.zip, or .{known}")
@@ -82,6 +87,28 @@ def _fbx(data: bytes, name: str) -> Iterator[Gate]:
     if mesh := finest(fbx):
         yield from mesh_gates(mesh, {}, fbx.atlases)
     yield from fbx_gates(fbx)
+    yield from _skins(data, "fbx", name, fbx)
+
+
+def _skins(data: bytes, kind: str, name: str, fbx: FbxContents | None) -> Iterator[Gate]:
+    """Measure the skin of a file that stands alone, if it has one."""
+    if not (fbx.skinned if fbx else kind == "glb" and b'"skins"' in data):
+        return
+    try:
+        skinned = open_parts({name: data}, {name: fbx} if fbx else {}).skinned
+    except StageError as error:
+        yield Gate("rig_joints", None, None, "joints", "not_tested", str(error))
+    else:
+        yield from _skin_gates(Finished(finest(fbx) or NOTHING if fbx else NOTHING), skinned, {})
+
+
+def _skin_gates(asset: Finished, skinned: Mapping[str, tuple[Mesh, Rig]], limits: Mapping[str, float]) -> Iterator[Gate]:
+    """Measure every skin, under the names that its joints have."""
+    for file, (mesh, rig) in skinned.items():
+        unmatched = mannequin_names(rig.names).unmatched
+        for name, value in measure_skeleton(asset, rig, mesh, unmatched).items():
+            noted = replace(value, note=f"{file}; {value.note}" if value.note else file)
+            yield judge(name, noted, limits, asset.kind)
 
 
 def _package_gates(path: Path) -> Iterator[Gate]:
@@ -147,12 +174,7 @@ def _measured(files: Mapping[str, bytes], path: str, read: Mapping[str, FbxConte
     maps, opacity = Finished.split(maps)
     asset = Finished(opened.mesh, None, parts.lods, sizes, parts.hulls, maps, {}, wish, opened.atlases, opacity)
     limits = asset.wish("inspect", "limits", {})
-    skins = []
-    for file, (mesh, rig) in parts.skinned.items():
-        unmatched = mannequin_names(rig.names).unmatched
-        for name, value in measure_skeleton(asset, rig, mesh, unmatched).items():
-            noted = replace(value, note=f"{file}; {value.note}" if value.note else file)
-            skins.append(judge(name, noted, limits, asset.kind))
+    skins = _skin_gates(asset, parts.skinned, limits)
     yield from together([*finished_gates(asset), *skins], known)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from forge_batch.gates import Gate, Result, judge
-from forge_batch.ops.fbx_reader import FbxContents
+from forge_batch.ops.fbx_reader import COARSE, FbxContents
 from forge_batch.ops.finished import Measured
 from forge_batch.ops.measure_hulls import measure_hulls
 from forge_batch.ops.measure_shape import weld
@@ -41,7 +41,8 @@ def fbx_gates(fbx: FbxContents) -> Iterator[Gate]:
     if not fbx.levels and not any(part.name.startswith(PREFIXES) for part in fbx.solids):
         return  # colliders of Unity, in a file of their own
     names = [part.name for part in fbx.levels]
-    stray = [part.name for part in fbx.solids if part.name.startswith(PREFIXES) and target_of(part.name, names[:1]) is None]
+    finest_names = [part.name for part in fbx.seen if not COARSE.search(part.name)]
+    stray = [part.name for part in fbx.solids if part.name.startswith(PREFIXES) and target_of(part.name, finest_names) is None]
     yield _count("stray_hulls", stray, "hulls that find no LOD0 by Unreal's rule and would be seen", "fail")
     counts = [len(part.mesh.faces) for part in fbx.levels]
     grown = [name for name, fine, coarse in zip(names[1:], counts, counts[1:], strict=False) if coarse >= fine]

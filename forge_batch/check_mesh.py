@@ -11,11 +11,23 @@ import numpy as np
 from forge_batch.gates import Gate, judge
 from forge_batch.ops.finished import Finished, Measured, Values
 from forge_batch.ops.gate_limits import LIMITS, MASK_GATES, RIG_GATES
+from forge_batch.ops.map_pictures import MAP_PICTURES
 from forge_batch.ops.measure_asset import GROUPS
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals
+from forge_batch.ops.readable import finite_faces
 
 NOT_IN_A_FILE = Measured(None, "needs what the mesh was made from, which is not in the file")
+OF_LAYOUT = frozenset(name for name in LIMITS if name.startswith("uv_")) | {
+    "degenerate_uv",
+    "thin_charts",
+    "density_variation",
+    "density_error",
+    "atlas_use",
+    "padding",
+}
+OF_MAPS = frozenset(MAP_PICTURES) - {"normal_map_mean", "normal_map_p95", "normal_map_green", "bake_misses"} | {"texture_sizes"}
+AGAIN, FEWER = "export it again", "check it in parts"
 
 
 def mesh_gates(
@@ -36,9 +48,17 @@ def mesh_gates(
     """
     wish = dict(wish or {"decimate": {"enabled": False}})
     wish["unwrap"] = {"texture_size": texture_size, **wish.get("unwrap", {})}
+    sound = finite_faces(mesh, AGAIN, FEWER)
+    lost = int((~sound).sum())
+    if lost:
+        faces = mesh.faces[sound]
+        known = np.isfinite(mesh.vertices).all(axis=1, keepdims=True)
+        mesh = replace(mesh, vertices=np.where(known, mesh.vertices, mesh.vertices[faces[0, 0]]), faces=faces)
     if mesh.normals is None:
         mesh = replace(mesh, normals=split_vertex_normals(mesh.vertices, mesh.faces))
-    return finished_gates(Finished(mesh, maps=maps, manifest=wish, atlases=atlases))
+    gates = finished_gates(Finished(mesh, maps=maps, manifest=wish, atlases=atlases))
+    note = "faces whose corners are no numbers; the rest is measured"
+    return [Gate("finite", lost, 0, "faces", "fail", note), *gates] if lost else gates
 
 
 def finished_gates(asset: Finished) -> list[Gate]:
@@ -47,11 +67,15 @@ def finished_gates(asset: Finished) -> list[Gate]:
     for measure in GROUPS:
         values |= measure(asset)
     limits = asset.wish("inspect", "limits", {})
-    return [
-        judge(name, values.get(name, NOT_IN_A_FILE), limits, asset.kind)
-        for name in LIMITS
-        if name not in RIG_GATES | MASK_GATES
-    ]
+    missing = Measured(None, _missing(asset))
+    needs = {name: missing if name in OF_MAPS or name in OF_LAYOUT else NOT_IN_A_FILE for name in LIMITS}
+    asked = [name for name in LIMITS if name not in RIG_GATES | MASK_GATES]
+    return [judge(name, values.get(name, needs[name]), limits, asset.kind) for name in asked]
+
+
+def _missing(asset: Finished) -> str:
+    """Say what a file has not that maps and layouts are measured on."""
+    return "the mesh has no UVs" if asset.mesh.uv is None else "the file holds no such map, or more than one material"
 
 
 def together(measured: Sequence[Gate], told: Sequence[Gate]) -> list[Gate]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from forge_batch.errors import ContentError, StageError
 from forge_batch.ops.glb import Look, encode_glb
 from forge_batch.packages.zip_file import write_zip
 from tests import winged_box
+from tests.asset_defects import bones
 from tests.shapes import box
+from tests.skinned_glb import encode_skinned_glb
 
 CRATE = winged_box.finished(box((1.0, 1.0, 1.0), (0.0, 0.5, 0.0)))
 
@@ -92,3 +95,83 @@ def test_a_zip_without_report_is_refused(tmp_path: Path) -> None:
         archive.writestr("readme.txt", "hello")
     with pytest.raises(ContentError, match=r"no readable report\.json"):
         check(tmp_path / "a.zip")
+
+
+def ply(path: Path, vertices: np.ndarray, faces: np.ndarray) -> Path:
+    """Write a binary PLY as it is given, sound or not."""
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}"]
+    lines += [f"property float {axis}" for axis in "xyz"]
+    lines += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
+    rows = np.zeros(len(faces), [("count", "u1"), ("corners", "<i4", 3)])
+    rows["count"], rows["corners"] = 3, faces
+    path.write_bytes("\n".join(lines).encode() + b"\n" + vertices.astype("<f4").tobytes() + rows.tobytes())
+    return path
+
+
+BOX = box()
+NAN = np.where(np.arange(8)[:, None] == 0, np.nan, BOX.vertices)
+LOST = int((BOX.faces == 0).any(axis=1).sum())
+UNUSABLE = {
+    "a corner that is not there": (
+        BOX.vertices,
+        np.where(BOX.faces == 0, 99, BOX.faces),
+        "a face names vertex 99, there are 8",
+    ),
+    "no face": (BOX.vertices, BOX.faces[:0], "holds no triangles"),
+    "faces without area": (BOX.vertices, np.repeat(BOX.faces[:, :1], 3, axis=1), "none of 12 faces has any area"),
+    "all in one point": (0 * BOX.vertices, BOX.faces, "none of 12 faces has any area"),
+    "no number": (np.nan * BOX.vertices, BOX.faces, "12 of 12 faces have corners that are not finite"),
+    "infinite": (np.inf * np.ones((8, 3)), BOX.faces, "12 of 12 faces have corners that are not finite"),
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_a_mesh_of_which_nothing_can_be_measured_is_refused(what: str, tmp_path: Path) -> None:
+    """The error says what was found, with its number, and what to do."""
+    vertices, faces, words = UNUSABLE[what]
+    with pytest.raises(StageError, match=words) as caught:
+        check(ply(tmp_path / "a.ply", vertices, faces))
+    assert caught.value.hint
+
+
+def test_a_corner_that_is_no_number_is_found_and_the_rest_is_measured(tmp_path: Path) -> None:
+    """A box with one vertex of NaN fails at its faces, and the rest of it is open."""
+    values = {gate.name: (gate.value, gate.result) for gate in check(ply(tmp_path / "a.ply", NAN, BOX.faces)).gates}
+    assert values["finite"] == (LOST, "fail")
+    assert values["watertight"][1] == "fail"
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_size_is_no_defect(scale: float, tmp_path: Path) -> None:
+    """A box of a nanometre and one of a million kilometres are as sound as one of a metre."""
+    assert check(ply(tmp_path / "a.ply", BOX.vertices * scale, BOX.faces)).ok
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("a.glb", b"", "it is empty"),
+        ("a.glb", b"hello, world", "it does not begin as one"),
+        ("a.glb", encode_glb("SM_Crate", CRATE, [Look("M_Crate", {})])[:500], "it ends after 500 of"),
+        ("a.fbx", b"", "it is empty"),
+        ("a.fbx", b"hello, world", "Unsupported version"),
+        ("a.gltf", b"{}", "glTF as text"),
+    ],
+)
+def test_a_broken_file_is_told_from_another_kind(name: str, data: bytes, words: str, tmp_path: Path) -> None:
+    """What is empty, cut off or no such file at all is each said in words."""
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises((StageError, ContentError), match=words):
+        check(tmp_path / name)
+
+
+def test_the_skin_of_a_file_that_stands_alone_is_measured(tmp_path: Path) -> None:
+    """A skinned GLB of somebody else's has its joints counted, and lost weight fails."""
+    rig = bones(BOX)
+    light = replace(rig, weights=rig.weights * np.float32(0.9))
+    found = []
+    for name, one in (("a.glb", rig), ("b.glb", light)):
+        (tmp_path / name).write_bytes(encode_skinned_glb(BOX, one))
+        found.append({gate.name: gate.result for gate in check(tmp_path / name).gates})
+    assert [gates["rig_joints"] for gates in found] == ["pass", "pass"]
+    assert [gates["rig_weights"] for gates in found] == ["pass", "fail"]

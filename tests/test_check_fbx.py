@@ -157,3 +157,13 @@ def test_without_its_reader_a_file_is_refused_and_a_package_says_so(tmp_path: Pa
     assert error.value.hint == "pip install forge-batch[check]"
     (gate,) = [gate for gate in check(path).gates if gate.name == "fbx"]
     assert (gate.result, gate.note) == ("not_tested", "Winged/SM_Winged.fbx: pip install forge-batch[check] to have it read")
+
+
+def test_objects_beside_each_other_are_one_model(tmp_path: Path) -> None:
+    """Two objects whose names say no level are joined, not taken for levels: their triangles count together."""
+    scene = winged_scene()
+    data = encode_fbx(replace(scene, hulls=[]))
+    both = data.replace(b"SM_Winged_LOD1", b"SM_Winged_Lid1").replace(b"SM_Winged_LOD2", b"SM_Winged_Lid2")
+    values = {gate.name: gate.value for gate in check(written(tmp_path, both)).gates}
+    assert values["budget"] == sum(len(lod.faces) for lod in scene.lods)
+    assert values["lods_fall"] == 0

@@ -12,7 +12,7 @@ import importlib.util
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,34 @@ class FbxContents:
         return [part for part in self.parts if SOLID.search(part.name)]
 
     @property
+    def seen(self) -> list[FbxPart]:
+        """What is no shape for collision."""
+        return [part for part in self.parts if not SOLID.search(part.name)]
+
+    @property
     def levels(self) -> list[FbxPart]:
-        """What is seen, the finest level first where names say so."""
-        seen = [part for part in self.parts if not SOLID.search(part.name)]
-        return sorted(seen, key=lambda part: int(found.group()[4:]) if (found := COARSE.search(part.name)) else 0)
+        """What is seen, a part a level, the finest first where names say so; objects of one level are joined to one."""
+        by_level: dict[int, list[FbxPart]] = {}
+        for part in self.seen:
+            by_level.setdefault(int(found.group()[4:]) if (found := COARSE.search(part.name)) else 0, []).append(part)
+        return [joined_parts(by_level[level]) for level in sorted(by_level)]
+
+
+def joined_parts(parts: Sequence[FbxPart]) -> FbxPart:
+    """Give several objects as one, called as the first, with what all of them have."""
+    if len(parts) == 1:
+        return parts[0]
+    meshes = [part.mesh for part in parts]
+    starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
+    uvs, normals = [mesh.uv for mesh in meshes], [mesh.normals for mesh in meshes]
+    whole = Mesh(
+        np.concatenate([mesh.vertices for mesh in meshes]),
+        np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=False)]).astype(np.int32),
+        None if any(uv is None for uv in uvs) else np.concatenate([uv for uv in uvs if uv is not None]),
+        None if any(one is None for one in normals) else np.concatenate([one for one in normals if one is not None]),
+    )
+    materials = tuple(dict.fromkeys(name for part in parts for name in part.materials))
+    return replace(parts[0], mesh=whole, has_tangents=all(part.has_tangents for part in parts), materials=materials)
 
 
 def read_fbx(data: bytes, name: str, atlases: int | None = None) -> FbxContents:
@@ -95,7 +119,9 @@ def read_fbx(data: bytes, name: str, atlases: int | None = None) -> FbxContents:
         try:
             arrays, meta = call(f"{__name__}:parse", {}, {"path": str(path)}, folder=Path(folder), timeout=TIMEOUT)
         except ChildFailedError as error:
-            raise StageError(f"{name} is not an FBX that ufbx can read", "export it again") from error
+            said = "it is empty" if not data else str(error).strip().splitlines()[-1].rpartition("Error: ")[2][:120]
+            hint = "export it again, as FBX 7.4 or 7.5"
+            raise StageError(f"{name} is not an FBX that ufbx can read ({said})", hint) from error
     textures = meta["textures"]
     order = sorted(textures)
     count = count_atlases([set(textures[material].values()) for material in order]) if atlases is None else atlases

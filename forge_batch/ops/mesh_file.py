@@ -60,9 +60,12 @@ def _read(data: bytes, kind: str, name: str) -> tuple[Mesh, list[Look]]:
             _put_on_sheet(scene, looks)
         mesh = _whole(scene)
     except Exception as error:
-        raise StageError(f"{name} is not a readable {kind.upper()} ({type(error).__name__})", "export it again") from error
+        raise StageError(f"{name} is not a readable {kind.upper()}: {_fault(data, kind, error)}", "export it again") from error
     if not len(mesh.faces):
         raise StageError(f"{name} holds no triangles", "give a file with a mesh in it")
+    if int(mesh.faces.max()) >= len(mesh.vertices) or int(mesh.faces.min()) < 0:
+        wrong = f"a face names vertex {int(mesh.faces.max())}, there are {len(mesh.vertices)}"
+        raise StageError(f"{name} is not a sound {kind.upper()}: {wrong}", "export it again")
     return mesh, list(looks.values())
 
 
@@ -81,6 +84,18 @@ def _whole(scene: trimesh.Scene) -> Mesh:
     if uv is not None:
         uv = np.column_stack([uv[:, 0], 1.0 - uv[:, 1]]).astype(np.float32)  # trimesh counts V upwards
     return Mesh(np.asarray(whole.vertices, np.float32), np.asarray(whole.faces, np.int32), uv=uv)
+
+
+def _fault(data: bytes, kind: str, error: Exception) -> str:
+    """Say what is wrong with a file that its reader gave up on."""
+    if not data:
+        return "it is empty"
+    if kind == "glb" and data[:4] != b"glTF":
+        return "it does not begin as one"
+    if kind == "glb" and len(data) >= 12 and (told := int.from_bytes(data[8:12], "little")) > len(data):
+        return f"it ends after {len(data)} of {told} bytes"
+    said = str(error).strip().partition("\n")[0][:100]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _looks(scene: trimesh.Scene) -> dict[int, Look]:

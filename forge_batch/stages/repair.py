@@ -26,7 +26,11 @@ class Params(Switchable):
         default=1e-5, ge=0, le=0.01, description="Vertices nearer than this become one, fraction of the diagonal."
     )
     close_holes: float = Field(
-        default=1.0, ge=0, le=10, description="Longest rim of a hole that is closed, fraction of the diagonal."
+        default=1.0,
+        ge=0,
+        le=10,
+        description="Longest rim of a hole that is closed, fraction of the diagonal; longer ones are bridged, or closed flat "
+        "where a solid was cut off.",
     )
     open: bool = Field(default=False, description="The thing is a sheet (cloth, leaves): boundaries stay open.")
     unite: bool = Field(
@@ -114,7 +118,7 @@ def _still_open(result: Solid, params: Params) -> StageError:
 stage = Stage(
     name="repair",
     group="post_processing",
-    version=3,
+    version=4,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),
