@@ -90,11 +90,13 @@ class Look(NamedTuple):
             missing.
         image_names: Names of the images, from which engines name texture assets, by the keys of `textures`; a key without
             one names its image itself.
+        two_sided: Whether the backs of faces are seen: a sheet, that is open on purpose.
     """
 
     name: str
     textures: Mapping[str, bytes]
     image_names: Mapping[str, str] = MappingProxyType({})
+    two_sided: bool = False
 
 
 def add_material(blob: Blob, look: Look, image_kind: str = "image/png") -> None:
@@ -105,7 +107,7 @@ def add_material(blob: Blob, look: Look, image_kind: str = "image/png") -> None:
         if kind in look.textures
     }
     pbr = gltf.PbrMetallicRoughness(metallicFactor=1.0 if ORM in index else 0.0, roughnessFactor=1.0 if ORM in index else 0.7)
-    material = gltf.Material(name=look.name, pbrMetallicRoughness=pbr, alphaCutoff=None)
+    material = gltf.Material(name=look.name, pbrMetallicRoughness=pbr, alphaCutoff=None, doubleSided=look.two_sided)
     if BASE_COLOR in index:
         pbr.baseColorTexture = gltf.TextureInfo(index=index[BASE_COLOR])
     if NORMAL in index:

@@ -29,6 +29,7 @@ class Engine:
         recipe: Gives what tells the engine's importer how to import, from the package's other files; None if there is none.
         how: How to import; `{folder}`, `{mesh}`, `{orm}` and `{mask}` stand for names.
         how_skinned: What is to be said besides where there is a skeleton.
+        how_two_sided: The same of a sheet that shows both its sides.
         influences: Most joints of a vertex that its models hold.
     """
 
@@ -39,6 +40,7 @@ class Engine:
     maps: str
     how: str
     how_skinned: str
+    how_two_sided: str
     influences: int
     recipe: Callable[[Asset, Mapping[str, bytes]], dict[str, Any]] | None = None
 
@@ -49,7 +51,8 @@ class Engine:
         every = asset.atlas_names
         words = {"folder": asset.folder, "mesh": model}
         words |= {kind: " and ".join(one.texture(kind) for one in every) for kind in ("orm", "mask")}
-        said = f"{self.how} {self.how_skinned}".format(**words).strip() if asset.rig else self.how.format(**words)
+        more = [self.how_skinned] * (asset.rig is not None) + [self.how_two_sided] * asset.two_sided
+        said = " ".join([self.how, *more]).format(**words).strip()
         if len(every) == 1:
             return said
         first, last = every[0].material, every[-1].material
@@ -70,6 +73,7 @@ ENGINES: Mapping[str, Engine] = {
             "{mesh}.glb wires all three by itself but has no LODs and no hulls. With the plugin ForgeImport put the zip into "
             "its folder instead: it does all this by itself.",
             "SK_... is the skeletal mesh; {mesh} is the same without bones.",
+            "It is a sheet: tick Two Sided in its material. ForgeImport and the GLB do.",
             8,
             ue5_recipe,
         ),
@@ -83,6 +87,7 @@ ENGINES: Mapping[str, Engine] = {
             "LOD group. In an HDRP/Lit material set {mask} as the mask map, with sRGB off in its import settings. Unity "
             "makes no colliders from names: put the meshes of {mesh}_Colliders into Mesh Colliders, each Convex.",
             "In the model's import settings choose Rig > Animation Type > Humanoid (or Generic).",
+            "It is a sheet: tick Double-Sided in the material.",
             8,
         ),
         Engine(
@@ -95,6 +100,7 @@ ENGINES: Mapping[str, Engine] = {
             "that end with -convcolonly become static bodies with convex shapes, and Godot makes LODs by itself.",
             "A character has no such nodes: give it a shape that moves with it. A BoneMap in the import settings renames its "
             "bones for Godot's retargeting.",
+            "It is a sheet, and its material shows both sides.",
             INFLUENCES,
         ),
         Engine(
@@ -107,6 +113,7 @@ ENGINES: Mapping[str, Engine] = {
             "levels and hulls are in {mesh}_LODs.fbx. For materials of your own set every image but the base colour to "
             "Non-Color.",
             "Bones point along the figure's own axes, not along the limbs.",
+            "It is a sheet, and its material shows both sides.",
             INFLUENCES,
         ),
         Engine(
@@ -118,6 +125,7 @@ ENGINES: Mapping[str, Engine] = {
             "Load {mesh}.glb with three.js (GLTFLoader and DRACOLoader), Babylon.js or model-viewer. Its mesh is packed by "
             "Draco, its front looks along +Z.",
             "Its skeleton can be bent, at most four joints a vertex.",
+            "It is a sheet, and its material shows both sides.",
             INFLUENCES,
         ),
     )

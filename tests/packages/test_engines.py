@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -87,6 +88,17 @@ def test_blender_reads_unitys_file_at_its_size(folders: dict[str, Path], importe
     points = np.array(level["positions"])
     np.testing.assert_allclose(points.min(axis=0), [-0.25, -0.8, 0.0], atol=1e-5)
     np.testing.assert_allclose(points.max(axis=0), [0.85, 0.45, 0.8], atol=1e-5)
+
+
+def test_a_sheet_shows_both_its_sides(asset: Asset) -> None:
+    """Every GLB of a sheet has a double-sided material, and where an engine must be told by hand the steps say so."""
+    for name, engine in ENGINES.items():
+        for sheet in (True, False):
+            one = replace(asset, two_sided=sheet)
+            glbs = [data for file, data in engine.files(one).items() if file.endswith(".glb")]
+            sides = [material.get("doubleSided", False) for data in glbs for material in Glb(data).document["materials"][:1]]
+            assert sides == [sheet] * len(glbs), name
+            assert ("sheet" in engine.steps(one)) == sheet
 
 
 def test_unitys_mask_map_holds_metallic_occlusion_detail_and_smoothness(folders: dict[str, Path]) -> None:
