@@ -8,7 +8,7 @@ command is the whole comparison: both sides of a case run one after the other.
 
 CPU seconds are user + system of all threads, and include no import and no compilation (a small bake goes before). Both sides
 take one sample at a texel's centre; `cycles_over_ours` is Cycles' normal, base colour and occlusion over our six maps with
-their search. Where occlusion differs, `judge` says by how much each side is off from 4,096 rays, on every 64th texel.
+their search. Who is right where the two differ, bake_truth.py says: `truth` for normals and colours, `judge` for occlusion.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import trimesh
 
+from benchmarks.bake_truth import judge, judge_occlusion
 from forge_batch.ops.bake import CpuBaker, color_maps, material_maps, normal_map
 from forge_batch.ops.baker import RAY, Sky
 from forge_batch.ops.gbuffer import GBuffer, gbuffer
 from forge_batch.ops.image_file import write_png
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import split_vertex_normals, weld_index
-from forge_batch.ops.occlusion import openness
 from forge_batch.ops.simplify import simplify
 from forge_batch.ops.source import SourceMesh
 from forge_batch.ops.srgb import linear_to_srgb, srgb_to_linear
@@ -49,15 +49,28 @@ OPEN = 100.0
 """Occlusion distance on both sides: no limit."""
 
 
-def source_of(data: Path, name: str, faces: int, folder: Path) -> SourceMesh:
-    """Build the displaced high poly of an object."""
+class Pair(NamedTuple):
+    """Be what is baked: `base` is where the source's vertices lay on `low` (None if they did not), see bake_truth.
+
+    Sizes are those of the normal and colour maps and of occlusion, then occlusion's rays.
+    """
+
+    low: Mesh
+    source: SourceMesh
+    base: np.ndarray | None
+    sizes: tuple[int, int, int]
+
+
+def source_of(data: Path, name: str, faces: int, folder: Path) -> tuple[SourceMesh, np.ndarray]:
+    """Build the displaced high poly of an object, and say where its vertices lay before."""
     path = folder / f"{name}_{faces}.npz"
     script = [sys.executable, str(data / "make_highpoly.py"), str(data / name)]
     subprocess.run([*script, "--faces", str(faces), "--npz", str(path), "--out", str(path.with_suffix(".ply"))], check=True)
     made = np.load(path)
     mesh = Mesh(made["position"], made["faces"], normals=made["normal"])
     seen = np.ones(len(mesh.vertices), np.float32)
-    return SourceMesh(mesh, srgb_to_linear(made["rgba"][:, :3]), made["metallic"], made["roughness"], seen)
+    source = SourceMesh(mesh, srgb_to_linear(made["rgba"][:, :3]), made["metallic"], made["roughness"], seen)
+    return source, made["base_position"]
 
 
 def with_tangents(mesh: Mesh) -> Mesh:
@@ -159,23 +172,6 @@ def compare_occlusion(buffer: GBuffer, ours: np.ndarray, theirs: np.ndarray) -> 
     return {key: round(float(value), 4) for key, value in found.items()}, picture.reshape(buffer.size, buffer.size)
 
 
-def judge(buffer: GBuffer, ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
-    """Say how far both sides are from our 4,096 rays on every 64th texel, which neither side's own noise can explain."""
-    [band] = buffer.bands()
-    few = np.flatnonzero(band.centre & (band.kind == RAY))[::64]
-    names = ("sample", "face", "barycentric", "centre", "source_face", "source_barycentric", "kind")
-    true = openness(replace(band, **{name: getattr(band, name)[few] for name in names}), Sky(4096, OPEN))
-    at = band.sample[few]
-    a, b = ours.ravel()[at] / 255 - true, np.clip(theirs[..., 0].ravel()[at], 0, 1) - true
-    found = {
-        "ours_off": np.abs(a).mean(),
-        "ours_mean_off": a.mean(),
-        "cycles_off": np.abs(b).mean(),
-        "cycles_mean_off": b.mean(),
-    }
-    return {key: round(float(value), 4) for key, value in found.items()}
-
-
 def compare_colors(buffer: GBuffer, ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
     """Measure differences of base colour on texels that both cover, in steps of 8 bits sRGB."""
     both = buffer.texel[buffer.centre & (buffer.kind == RAY)]
@@ -184,9 +180,9 @@ def compare_colors(buffer: GBuffer, ours: np.ndarray, theirs: np.ndarray) -> dic
     return {"mean_255": round(float(away.mean()), 4), "p95_255": round(float(np.percentile(away, 95)), 4)}
 
 
-def case(low: Mesh, source: SourceMesh, sizes: tuple[int, int, int], blender: str, folder: Path) -> tuple[Any, np.ndarray]:
-    """Bake one pair on both sides: (normal size, occlusion size, rays); gives figures and a row of pictures."""
-    size, shade_size, rays = sizes
+def case(pair: Pair, blender: str, folder: Path) -> tuple[Any, np.ndarray]:
+    """Bake one pair on both sides; gives figures and a row of pictures."""
+    low, source, base, (size, shade_size, rays) = pair
     buffer, maps, seconds = bake_all(low, source, size, rays if shade_size == size else 64)
     result: dict[str, Any] = {
         "low_triangles": len(low.faces),
@@ -208,6 +204,9 @@ def case(low: Mesh, source: SourceMesh, sizes: tuple[int, int, int], blender: st
             compare_colors(buffer, maps["base_color"], shine),
             shine_spent,
         )
+        who = np.zeros((size, size, 3))
+        if base is not None:
+            result["truth"], who = judge(buffer, CAGE, base, maps, {"normal": theirs, "base_color": shine})
         if shade_size != size:
             buffer = gbuffer(low, source, shade_size, CAGE)
             maps["occlusion"] = CpuBaker(buffer).occlusion_map(Sky(rays, OPEN))
@@ -215,12 +214,12 @@ def case(low: Mesh, source: SourceMesh, sizes: tuple[int, int, int], blender: st
         result["occlusion"], difference = compare_occlusion(buffer, maps["occlusion"], shade)
         result["occlusion"].update(size=shade_size, rays=rays)
         result["cycles_occlusion_seconds"] = spent
-        result["occlusion"]["judge"] = judge(buffer, maps["occlusion"], shade)
+        result["occlusion"]["judge"] = judge_occlusion(buffer, CAGE, base, maps["occlusion"], shade, Sky(4096, OPEN))
         if shade_size == size:
             cycles_all = (result["cycles_normal_seconds"], shine_spent, spent)
             sums = {unit: sum(part[unit] for part in cycles_all) for unit in ("cpu", "wall")}
             result["cycles_over_ours"] = {unit: round(sums[unit] / seconds["total"][unit], 2) for unit in sums}
-        row += [np.rint(np.clip(theirs[..., ::-1], 0, 1) * 255), np.clip(angle * 51, 0, 255)]
+        row += [np.rint(np.clip(theirs[..., ::-1], 0, 1) * 255), np.clip(angle * 51, 0, 255), cv2.dilate(who, np.ones((5, 5)))]
         row += [np.rint(np.clip(shade, 0, 1) * 255), np.clip(difference * 1275, 0, 255)]
         print(json.dumps(result, indent=1), flush=True)
     return result, np.hstack([thumbnail(image) for image in row])
@@ -232,27 +231,27 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     return small if small.ndim == 3 else np.repeat(small[..., None], 3, axis=2)
 
 
-def budget(data: Path, folder: Path) -> tuple[Mesh, SourceMesh, tuple[int, int, int]]:
+def budget(data: Path, folder: Path) -> Pair:
     """Bake 10,000 triangles made by our own stages from 200,000, at 2048 with 64 rays: the case that has a budget."""
-    source = source_of(data, "egyptian_cat", 200_000, folder)
-    return decimated_low(source, 10_000, 2048, folder), source, (2048, 2048, 64)
+    source, _ = source_of(data, "egyptian_cat", 200_000, folder)
+    return Pair(decimated_low(source, 10_000, 2048, folder), source, None, (2048, 2048, 64))
 
 
-def authored(name: str) -> Callable[[Path, Path], tuple[Mesh, SourceMesh, tuple[int, int, int]]]:
+def authored(name: str) -> Callable[[Path, Path], Pair]:
     """Bake a low poly with its author's UVs from 500,000 triangles: normals at 2048, occlusion at 512 with 256 rays."""
-    return lambda data, folder: (reference_low(data, name), source_of(data, name, 500_000, folder), (2048, 512, 256))
+    return lambda data, folder: Pair(reference_low(data, name), *source_of(data, name, 500_000, folder), (2048, 512, 256))
 
 
-def unwrapped_anew(name: str) -> Callable[[Path, Path], tuple[Mesh, SourceMesh, tuple[int, int, int]]]:
+def unwrapped_anew(name: str) -> Callable[[Path, Path], Pair]:
     """Bake, as `authored`, an object whose own UVs overlap or tile: its low poly welded and unwrapped by our own stage."""
 
-    def make(data: Path, folder: Path) -> tuple[Mesh, SourceMesh, tuple[int, int, int]]:
+    def make(data: Path, folder: Path) -> Pair:
         loaded = trimesh.load(data / name / "reference.glb", force="mesh", process=False)
         vertices, place = weld_index(loaded.vertices.astype(np.float32))
         faces = place[np.asarray(loaded.faces)].astype(np.int32)
         solid = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
         low = with_tangents(unwrap(Mesh(vertices, faces[solid]), 2048, 8, None, folder=folder, timeout=300).mesh)
-        return low, source_of(data, name, 500_000, folder), (2048, 512, 256)
+        return Pair(low, *source_of(data, name, 500_000, folder), (2048, 512, 256))
 
     return make
 
@@ -284,14 +283,13 @@ def main() -> None:
     results.update(machine=f"{platform.machine()}, Python {platform.python_version()}", cage=CAGE)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bake_all(reference_low(options.data, "ammo_crate"), source_of(options.data, "ammo_crate", 20_000, folder), 128, 4)
+        bake_all(reference_low(options.data, "ammo_crate"), source_of(options.data, "ammo_crate", 20_000, folder)[0], 128, 4)
         for title, make in CASES.items():
             if options.only in ("", title):
-                low, source, sizes = make(options.data, folder)
-                results["cases"][title], rows[title] = case(low, source, sizes, options.blender, folder)
+                results["cases"][title], rows[title] = case(make(options.data, folder), options.blender, folder)
     figures.parent.mkdir(exist_ok=True)
     figures.write_text(json.dumps(results, indent=1) + "\n")
-    cv2.imwrite(str(sheet), np.vstack([rows[title] for title in results["cases"]]))
+    cv2.imwrite(str(sheet), np.vstack([rows[title] for title in results["cases"]]), [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def main() -> None:
     path = HERE / "results" / "bake_quality.json"
     results = json.loads(path.read_text()) if path.exists() else {}
     with tempfile.TemporaryDirectory() as name:
-        source = source_of(options.data, "egyptian_cat", 50_000, Path(name))
+        source, _ = source_of(options.data, "egyptian_cat", 50_000, Path(name))
         low = decimated_low(source, 10_000, SIZE, Path(name))
     results |= {"size": SIZE, "low_triangles": len(low.faces), "source_triangles": len(source.mesh.faces)}
     for title, measure in (("supersampling", supersampling), ("noise", noise)):

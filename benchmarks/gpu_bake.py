@@ -72,7 +72,7 @@ def prepare(folder: Path, data: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        source = source_of(data, "egyptian_cat", 1_310_720, Path(scratch))
+        source, _ = source_of(data, "egyptian_cat", 1_310_720, Path(scratch))
         low = decimated_low(source, 10_000, 2048, Path(scratch))
     save_source(folder / "source_mesh.npz", source)
     save_mesh(folder / "mesh.npz", low, {"texture_size": 2048})

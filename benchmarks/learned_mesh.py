@@ -32,17 +32,22 @@ class LearnedMesh(NamedTuple):
     cells: int
 
 
-def learned_mesh(path: Path, cells: int) -> LearnedMesh:
+def learned_mesh(path: Path, cells: int, openings: int = 0) -> LearnedMesh:
     """Make a double shell round the cells that a reference passes, with their stairs, noise and 30 in 100 faces flipped.
 
     Args:
         path: reference.glb, largest side 1, centred.
         cells: Along an edge; the faces grow with its square.
+        openings: How often the shells are pierced, by holes of 0.024 across: both become one, of which the inner half is a
+            lining, and only building the outside anew is left to repair.
     """
     rng = np.random.default_rng(0)
     house, color = _samples(path)
     native = house @ TO_NATIVE.T * 0.98
     cell = np.unique(np.floor((native + 0.5) * cells).astype(int), axis=0)
+    if openings:
+        middles = cell[np.linspace(0, len(cell) - 1, openings).astype(int)]
+        cell = cell[cKDTree(middles).query(cell)[0] > max(0.012 * cells, 3)]
     low = cell.min(axis=0) - 4
     empty = np.ones(cell.max(axis=0) + 5 - low, bool)
     empty[tuple((cell - low).T)] = False

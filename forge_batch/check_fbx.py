@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from forge_batch.gates import Gate, Result
+from forge_batch.gates import Gate, Result, judge
 from forge_batch.ops.fbx_reader import FbxContents
-from forge_batch.ops.gate_limits import LIMITS
+from forge_batch.ops.finished import Measured
 from forge_batch.ops.measure_hulls import measure_hulls
 from forge_batch.ops.measure_shape import weld
 from forge_batch.ops.mesh import Mesh
@@ -53,11 +53,7 @@ def fbx_gates(fbx: FbxContents) -> Iterator[Gate]:
     if fbx.solids and (mesh := finest(fbx)):
         fit = measure_hulls([weld(in_metres(part.mesh, fbx)) for part in fbx.solids], weld(mesh))
         measured = {"vertices": fit.vertices, "convexity": 100.0 * fit.dent, "coverage": 100.0 * fit.coverage}
-        for name, value in measured.items():
-            limit = LIMITS[f"collision_{name}"]
-            bound = limit.bound or 0
-            result = "pass" if limit.holds(value, bound) else limit.breach
-            yield Gate(f"collision_{name}", value, bound, limit.unit, result, limit.meaning)
+        yield from (judge(f"collision_{name}", Measured(value)) for name, value in measured.items())
 
 
 def _count(name: str, found: list[str], meaning: str, breach: Result) -> Gate:

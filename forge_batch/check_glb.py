@@ -38,7 +38,8 @@ def glb_maps(data: bytes, name: str, texture_size: int) -> Gate:
     """
     try:
         document, blob = _parsed(data)
-        seen = {part["material"] for one in document["meshes"] if not SOLID.search(one["name"]) for part in one["primitives"]}
+        shown = [one for one in document["meshes"] if not SOLID.search(one.get("name", ""))]
+        seen = {part.get("material", 0) for one in shown for part in one["primitives"]}
         there = min((_wired(document["materials"][index]) for index in sorted(seen or {0})), key=len)
         images = {one["name"]: _view(document, blob, one["bufferView"]) for one in document.get("images", [])}
     except (KeyError, IndexError, ValueError, struct.error) as error:

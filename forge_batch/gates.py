@@ -82,4 +82,8 @@ def judge(name: str, measured: Measured | None, limits: Mapping[str, float] = NO
     if measured.breach == "pass" or bound is None:
         return Gate(name, value, None, limit.unit, "pass", note)
     beyond = measured.breach or limit.breach
+    if limit.tolerated is not None and limit.holds(value, limit.tolerated):
+        beyond = "warn"
+    if name in limits:  # who names a limit means it
+        beyond = limit.breach
     return Gate(name, value, float(bound), limit.unit, "pass" if limit.holds(value, bound) else beyond, note)

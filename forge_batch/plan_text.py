@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,18 @@ from forge_batch.price import AssetPrice, Price
 from forge_batch.problem_text import Format, all_problems
 from forge_batch.quota import Allowance, Remaining
 from forge_batch.report import Report
+from forge_batch.source_preview import SourcePreview
 from forge_batch.stage import Stage
 from forge_batch.stages import STAGES
 
+Previews = Mapping[str, SourcePreview | None]
+NO_PREVIEWS: Previews = {}
 
-def price_json(price: Price) -> dict[str, Any]:
-    """Give what remains as data; all seconds are estimates."""
+
+def price_json(price: Price, previews: Previews = NO_PREVIEWS) -> dict[str, Any]:
+    """Give what remains as data, all seconds estimates; `source` of the assets whose previews are asked for."""
     return {
-        "assets": [_asset_json(asset) for asset in price.assets],
+        "assets": [_asset_json(asset) | _preview_json(asset.plan.asset, previews) for asset in price.assets],
         "workers": price.workers,
         "seconds": round(price.wall, 1),
         "total": {
@@ -38,6 +42,11 @@ def price_json(price: Price) -> dict[str, Any]:
         },
         "allowance": _allowance_json(price.allowance, price.left),
     }
+
+
+def _preview_json(asset: str, previews: Previews) -> dict[str, Any]:
+    made = previews.get(asset)
+    return {"source": {"faces": made.faces, "preview": str(made.path)} if made else None} if asset in previews else {}
 
 
 def _allowance_json(allowance: Allowance, left: Remaining) -> dict[str, Any]:
@@ -134,8 +143,8 @@ def _notice(asset: AssetPrice, price: Price) -> str:
 HEAD = ("asset", "to run", "gpu", "retry", "cpu", "no gpu", "disk", "window", "day", "stages")
 
 
-def price_text(price: Price) -> str:
-    """Say per asset what would run and what it will cost, and hold the total against the allowance."""
+def price_text(price: Price, previews: Previews = NO_PREVIEWS) -> str:
+    """Say per asset what would run and what it will cost, hold the total against the allowance, and point at previews."""
     if not price.assets:
         return "no manifest can be planned"
     rows = [_row(asset, price) for asset in price.assets]
@@ -143,7 +152,13 @@ def price_text(price: Price) -> str:
         count = sum(len(asset.plan.pending) for asset in price.assets)
         windows, days = str(price.windows or "-"), _day(price.now.date() + timedelta(days=price.days), price.now.date())
         rows.append(["total", str(count), *_costs(price), windows, days, ""])
-    return table(HEAD, rows, right=(1, 2, 3, 4, 5, 6, 7)) + "\n\n" + "\n".join(_notes(price))
+    return table(HEAD, rows, right=(1, 2, 3, 4, 5, 6, 7)) + "\n\n" + "\n".join(_notes(price) + _looks(previews))
+
+
+def _looks(previews: Previews) -> list[str]:
+    """Say how many faces were generated, and where one can look at them."""
+    made = {asset: preview for asset, preview in previews.items() if preview}
+    return [f"{asset}: {preview.faces:,} faces were generated; to look at: {preview.path}" for asset, preview in made.items()]
 
 
 def _row(asset: AssetPrice, price: Price) -> list[str]:

@@ -18,6 +18,7 @@ from forge_batch.artifacts import LODS, MESH
 from forge_batch.builds import thumbnail
 from forge_batch.content.local import replace_file
 from forge_batch.errors import ContentError, ForgeError
+from forge_batch.source_preview import source_glb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +31,6 @@ SHOWN = ("all maps", "base colour", "normal map", "ORM", "no maps")
 """What a model may be looked at with."""
 SOURCE = "Source"
 """What the generator's own mesh is called among the levels of detail."""
-SOURCE_FACES = 60_000
-"""Triangles of it that are shown."""
 TEXTURES = ("base_color", "normal", "orm")
 LARGEST = 1024
 """Texels of the edge of a texture that is shown."""
@@ -77,7 +76,7 @@ class Previews:
 
     def source_model(self) -> Path:
         """Give a GLB of the generator's mesh as it came, coarse enough to look at. Raises OSError if it is not there."""
-        return self._made("source.glb", self._source_glb)
+        return self._made("source.glb", lambda: source_glb((self.source or Path()) / MESH.filename))
 
     def texture(self, name: str) -> Path | None:
         """Give a picture of one texture; None if the package has none of that kind."""
@@ -140,16 +139,6 @@ class Previews:
         path = (self.lods or Path()) / LODS.filename
         meshes, _ = load_meshes(path if self.lods and path.is_file() else self._made(LODS.filename, make))
         return [meshes[name] for name in sorted(meshes)]
-
-    def _source_glb(self) -> bytes:
-        import trimesh  # noqa: PLC0415 - heavy
-
-        from forge_batch.ops.cluster import preview_mesh  # noqa: PLC0415 - heavy
-        from forge_batch.ops.mesh import load_mesh  # noqa: PLC0415 - heavy
-
-        coarse = preview_mesh(load_mesh((self.source or Path()) / MESH.filename), SOURCE_FACES)
-        solid = trimesh.Trimesh(coarse.vertices, coarse.faces, process=False)
-        return bytes(trimesh.exchange.gltf.export_glb(trimesh.Scene([solid]), include_normals=True))
 
     def _glb(self, level: int, shown: str) -> bytes:
         from forge_batch.ops.glb import Look, encode_glb  # noqa: PLC0415 - heavy

@@ -96,12 +96,16 @@ class FakeExecutor:
         die_after: Raise Killed once that many tasks are finished and told of.
         silent_death: Raise Killed before the last of them is told of; its outputs lie in place all the same.
         ran: (asset, stage) in the order of running, over all runs.
+        data: What an output holds instead, by (stage, slot).
+        metrics: What a stage measures, by stage.
     """
 
     failures: dict[tuple[str, str], Failure] = field(default_factory=dict)
     die_after: int | None = None
     silent_death: bool = False
     ran: list[tuple[str, str]] = field(default_factory=list)
+    data: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def run(self, chains: Sequence[Chain]) -> Iterator[Event]:
         count = 0
@@ -139,9 +143,11 @@ class FakeExecutor:
             if not slot.required and slot.name != "package_ue5":
                 continue
             data = {"gates": b"[]", "package_report": b"{}"}.get(slot.name, f"{slot.name} {task.key}".encode())
+            data = self.data.get((task.stage, slot.name), data)
             (folder / slot.filename).write_bytes(data)
             outputs.append(Artifact(slot.name, slot.filename, hashlib.sha256(data).hexdigest(), len(data)))
-        record = TaskRecord(task.stage, task.key, "failed" if failure else "done", 1.0, outputs=tuple(outputs), failure=failure)
+        state, measured = "failed" if failure else "done", self.metrics.get(task.stage, {})
+        record = TaskRecord(task.stage, task.key, state, 1.0, outputs=tuple(outputs), metrics=measured, failure=failure)
         (folder / RECORD).write_text(json.dumps(record.to_json()))
         return record
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import jsonschema
 import pytest
+import trimesh
 
 from forge_batch.cli import main
 from forge_batch.content.local import LocalContent
 from forge_batch.jobs import Failure
+from forge_batch.ops.mesh import save_mesh
 from forge_batch.runner import run
 from forge_batch.stages import STAGES
 from tests.fakes import LEAST, FakeExecutor, Recorder, content_folder, picture
+from tests.shapes import blob
 
 MISTAKE = LEAST + "decimat: {triangles: 7}\n"
 
@@ -196,6 +199,27 @@ def test_plan_says_what_remains(content: Path, capsys: pytest.CaptureFixture[str
     assert crate["pending"] == crate["cpu_seconds"] == 0
     assert {stage["state"] for stage in crate["stages"]} == {"cached"}
     assert "up to date" in call(capsys, "plan", "--content", content)[1]
+
+
+def test_plan_of_one_asset_leaves_a_look_at_what_was_generated(content: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once a mesh is there, its faces and a GLB are named; written once, and anew for a new one."""
+    asked = ("plan", "--content", content, "--asset", "crate")
+    assert one_document(call(capsys, *asked, "--json")[1])["assets"][0]["source"] is None
+    save_mesh(content / "mesh.npz", mesh := blob(100))
+    generated = (content / "mesh.npz").read_bytes()
+    make(content, FakeExecutor(data={("generate", "mesh"): generated}, metrics={"generate": {"faces": len(mesh.faces)}}))
+    source = one_document(call(capsys, *asked, "--json")[1])["assets"][0]["source"]
+    path = Path(source["preview"])
+    assert path.parent == content / "work" / "preview"
+    assert len(trimesh.load(path, force="mesh").faces) == source["faces"] == len(mesh.faces)
+    written = path.stat().st_mtime_ns
+    assert f"crate: {source['faces']:,} faces were generated; to look at: {path}" in call(capsys, *asked)[1]
+    assert path.stat().st_mtime_ns == written
+    stale = path.with_name("crate-00000000.glb")
+    path.rename(stale)
+    call(capsys, *asked)
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert "source" not in one_document(call(capsys, "plan", "--content", content, "--json")[1])["assets"][0]
 
 
 def test_plan_plans_the_others_beside_a_mistake(content: Path, capsys: pytest.CaptureFixture[str]) -> None:

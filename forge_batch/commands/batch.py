@@ -40,9 +40,12 @@ def add_batch_commands(add: Add) -> None:
     validate.add_argument("--price", action="store_true", help="also say what the sound ones will cost, and when they are done")
     validate.add_argument("--format", choices=["text", "json", "github"], default="text", help="how problems are printed")
 
-    plan = add("plan", _plan, "say what remains to be done, without doing it", "  forge-batch plan\n  forge-batch plan --json")
+    plan = add(
+        "plan", _plan, "say what remains to be done, without doing it",
+        "  forge-batch plan\n  forge-batch plan --json\n  forge-batch plan --asset horse",
+    )  # fmt: skip
     content_option(plan)
-    plan.add_argument("--asset", metavar="NAME", help="only this asset")
+    plan.add_argument("--asset", metavar="NAME", help="only this asset; and leave a preview of what was generated")
     json_option(plan)
 
     status = add("status", _status, "say how every asset stands", "  forge-batch status\n  forge-batch status --json")
@@ -116,6 +119,7 @@ def _plan(options: argparse.Namespace) -> int:
     from forge_batch.dry_run import late
     from forge_batch.intake import take_in
     from forge_batch.plan_text import price_json, price_text
+    from forge_batch.source_preview import source_preview
 
     content = opened(options)
     queue = take_in(content.root)
@@ -125,10 +129,11 @@ def _plan(options: argparse.Namespace) -> int:
     price = _priced(content, queue.orders, {order.manifest.asset for order in asked.orders})
     for problem in late(price, queue.orders):
         complain(str(problem))
+    previews = {asset.plan.asset: source_preview(content, asset.plan) for asset in price.assets} if options.asset else {}
     if options.json:
-        print_json(price_json(price))
+        print_json(price_json(price, previews))
     else:
-        print(price_text(price))
+        print(price_text(price, previews))
     return FAILED if asked.errors else FINE
 
 

@@ -21,7 +21,7 @@ from forge_batch.ops.chart_merging import merge_charts
 from forge_batch.ops.chart_packing import find_covering, place_charts
 from forge_batch.ops.components import face_components
 from forge_batch.ops.normals import weld_index
-from forge_batch.ops.sheet import corner, sheet_side
+from forge_batch.ops.sheet import MOST, corner, sheet_side
 from forge_batch.ops.topology import edge_pairs, find_edges
 
 SQUASHED = 0.05
@@ -71,7 +71,8 @@ def build_atlas(arrays: dict[str, np.ndarray], options: dict[str, Any]) -> tuple
     Returns:
         `origin` (n,) the vertex each new one comes from, `faces` (f, 3), `uv` (n, 2) in texels from the top left of the sheet
         (see `sheet`). And `density` (texels per metre, 0 if the asked one does not fit), `fits` (the largest seen to fit),
-        `charts`, `recharted`, `atlases` (how many pages it took).
+        `charts`, `recharted`, `atlases` (how many pages it took; where the density asked for does not fit, how many more than
+        allowed would hold it, or 0).
 
     Raises:
         ValueError: Texels stay covered twice; cannot happen while a face on its own can be laid flat.
@@ -85,7 +86,7 @@ def build_atlas(arrays: dict[str, np.ndarray], options: dict[str, Any]) -> tuple
     charts = _separate(origin, corners, uv, face_components(corners.astype(np.int32)))
     charts, recharted = _lay_flat(vertices, charts)
     charts = _cut_layers(charts, options["size"])
-    charts = _cut_layers(_join(vertices, charts, options["crease"]), options["size"])
+    charts = _cut_layers(_join(vertices, charts, options), options["size"])
     first, second = _neighbours(charts.corners)
     density = None
     for turn in range(ROUNDS):
@@ -94,9 +95,11 @@ def build_atlas(arrays: dict[str, np.ndarray], options: dict[str, Any]) -> tuple
         result = {"origin": charts.origin.astype(np.int32), "faces": charts.corners.astype(np.int32), "uv": packed.uv}
         facts = {"density": density, "fits": fits, "charts": int(charts.labels.max()) + 1, "recharted": recharted}
         facts["atlases"] = packed.atlases
+        if density == 0.0:
+            return result, facts
         sheet = options["size"] * sheet_side(packed.atlases)
         covering = find_covering(packed.uv.astype(np.float64)[charts.corners], sheet)
-        if density == 0.0 or not covering.any():
+        if not covering.any():
             return result, facts
         labels = cut_out(charts.labels, covering, first, second, alone=turn > 1)
         recharted += int(covering.sum())
@@ -161,11 +164,13 @@ def _cut_layers(charts: Charts, size: int) -> Charts:
     return _separate(charts.origin, charts.corners, charts.uv, lay_apart(flat, charts.labels, first, second, cell))
 
 
-def _join(vertices: np.ndarray, charts: Charts, crease: float) -> Charts:
-    """Join charts while they still lie flat."""
+def _join(vertices: np.ndarray, charts: Charts, options: dict[str, Any]) -> Charts:
+    """Join charts while they still lie flat, and on a page if its length in metres is known."""
     charts = _even_out(vertices, charts)
     points = vertices[charts.origin].astype(np.float64)
-    corners, uv, labels = merge_charts(points, weld_index(points)[1], charts.corners, charts.uv, charts.labels, crease)
+    longest = (options["size"] - options["padding"]) / options["density"] if options["density"] else np.inf
+    layout = (charts.corners, charts.uv, charts.labels)
+    corners, uv, labels = merge_charts(points, weld_index(points)[1], *layout, options["crease"], longest)
     return _separate(charts.origin, corners, uv, labels)
 
 
@@ -216,7 +221,8 @@ def _fit(charts: Charts, options: dict[str, Any], known: float | None) -> tuple[
         else:
             density = np.sqrt(fits * too_much)
     if best is None or asked is not None:
-        return Packed(charts.uv.astype(np.float32), 1), 0.0, float(fits)
+        more = None if asked is None else _pack(charts, asked, options["size"], options["padding"], MOST)
+        return Packed(charts.uv.astype(np.float32), more.atlases if more else 0), 0.0, float(fits)
     return best, float(fits), float(fits)
 
 

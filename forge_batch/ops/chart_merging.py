@@ -70,6 +70,7 @@ def merge_charts(
     uv: Float[np.ndarray, "n 2"],
     labels: Int[np.ndarray, " f"],
     crease: float = 180.0,
+    longest: float = np.inf,
 ) -> tuple[Int64[np.ndarray, "f 3"], Float64[np.ndarray, "n 2"], Int32[np.ndarray, " f"]]:
     """Join charts.
 
@@ -80,11 +81,13 @@ def merge_charts(
         uv: Metres, counter-clockwise, every chart as large as in space.
         labels: The chart of each face, 0 to c - 1.
         crease: Degrees: charts that meet at a sharper edge stay two.
+        longest: Metres that a page is long, where that is known before.
 
     Returns:
         Faces over the same vertices, of which some are used no more; uv; and the chart of each face.
     """
     merging = _Merging(points.astype(np.float64), place, corners.astype(np.int64), uv, labels.astype(np.int64), crease)
+    merging.longest = min(merging.longest, longest)
     merging.run()
     kept = np.unique(merging.label, return_inverse=True)[1].reshape(-1).astype(np.int32)
     return merging.corner, np.stack([merging.at.real, merging.at.imag], axis=1), kept
@@ -101,6 +104,7 @@ class _Merging:
         space = points[corners]
         self.own, self.cotangent = own_shapes(space)
         self.area = np.maximum(0.5 * cross(self.own[:, 1] - self.own[:, 0], self.own[:, 2] - self.own[:, 0]), 1e-30)
+        self.longest = float(np.sqrt(self.area.sum() / PAGE))
         edges = find_edges(place[corners])
         self.first, self.second = edge_pairs(edges, (edges.uses == 2) & (edges.balance == 0))
         apart = space.reshape(-1, 3)[_next(self.first)] - space.reshape(-1, 3)[self.first]
@@ -235,9 +239,9 @@ class _Merging:
 
     def _fits(self, whole: tuple[float, float], area: float, *parts: tuple[float, float]) -> bool:
         """Tell whether a joined chart packs about as well as its parts: full or no larger, and not longer than the page."""
-        page = float(np.sqrt(self.area.sum() / PAGE))
         larger = whole[0] * whole[1] > sum(long * short for long, short in parts)
-        return whole[0] <= max(page, *(long for long, _ in parts)) and (not larger or area >= FULL * whole[0] * whole[1])
+        fits = whole[0] <= max(self.longest, *(long for long, _ in parts))
+        return fits and (not larger or area >= FULL * whole[0] * whole[1])
 
     def _accept(self, a: int, b: int, join: Join, flat: Flat) -> None:
         self.corner[flat.faces] = flat.corner

@@ -2,8 +2,9 @@
 
 Why our own: PyMeshLab's collapse with texture coordinates needs an OBJ, MTL and image on disk and gives a vertex per wedge, and
 a collapse of the split vertices alone cracks at seams or freezes them. Here positions collapse, and every wedge (vertex) of a
-position goes along to the wedge it shares an edge with: seams stay closed, and what remains are vertices of the original,
-with their normals and tangents.
+position goes along to the wedge it shares an edge with: seams stay closed. Where charts meet, the wedge of a chart that does
+not have that edge keeps its place in the texture and moves in space alone, so that corners of charts collapse too, and small
+charts vanish. What remains are vertices of the original, with their UVs, normals and tangents.
 """
 
 from __future__ import annotations
@@ -21,27 +22,30 @@ from forge_batch.ops.weld import weld_exact
 UV_WEIGHT = 0.5
 """What a metre of slide along the texture counts, against a metre off the surface."""
 
-SEAM_WEIGHT = 4.0
-"""Weight of the planes that hold chart borders in place."""
+SEAM_WEIGHT = 1.0
+"""Weight of the planes that hold chart borders in place: with 4 the inside of charts is used up first, and errs half as much
+again; with a quarter the largest error doubles."""
 
 FLAT = 0.25
 """Least cosine between a face's normal before and after."""
 
+MOST_WEDGES = 8
+"""Wedges of a position beyond which it never moves."""
+
 
 def collapse(mesh: Mesh, triangles: int, slack: float, error: float, held: Bool[np.ndarray, " v"] | None = None) -> Mesh:
-    """Remove faces until `triangles` are left, or no collapse is allowed any more (about six faces a chart always stay).
+    """Remove faces until `triangles` are left, or no collapse is allowed any more.
 
     Half-edge collapse in order of a quadric error over (position, uv) in five dimensions (Garland and Heckbert 1998), with
-    quadrics that hold chart borders. Refused are collapses that change the topology of the surface (link condition), turn or
-    flatten a face in space or in the texture, separate wedges, or move a chart's border by more than `slack`.
+    quadrics that hold chart borders; chart borders collapse along themselves. Refused are collapses that change the topology of
+    the surface (link condition), turn or flatten a face in space or in the texture, or make a chart grow by more than `slack`.
 
     Args:
-        mesh: With uv, normals and tangents; closed once welded. Boundaries, and positions where more than two charts
-            meet or a seam ends, never move.
+        mesh: With uv, normals and tangents; closed once welded. Boundaries, and positions where a seam ends, never move.
         triangles: Faces wanted.
-        slack: How far a chart's border may move in the texture, in UV units; half the padding keeps charts apart.
+        slack: How far a chart may grow beyond its border in the texture, in UV units.
         error: Largest root mean square distance a collapse may bring, in diagonals: rather more triangles than a ruin.
-        held: Vertices that may not leave the border of a chart.
+        held: Vertices at which no chart may grow.
     """
     assert mesh.uv is not None
     wedges = _Wedges(mesh)
@@ -66,7 +70,7 @@ def collapse(mesh: Mesh, triangles: int, slack: float, error: float, held: Bool[
         place = wedges.place[faces]
         keep = (place[:, 0] != place[:, 1]) & (place[:, 1] != place[:, 2]) & (place[:, 2] != place[:, 0])
         faces = faces[keep]
-    return _pick(mesh, faces)
+    return _pick(mesh, wedges.points, faces)
 
 
 class _Wedges:
@@ -140,7 +144,7 @@ def _seams(faces: Int64[np.ndarray, "f 3"], place: np.ndarray, edges) -> tuple[n
     seam = np.zeros(len(edges.uses), bool)
     seam[edge[differs]] = True
     degree = np.bincount(edges.ends[seam].ravel(), minlength=int(place.max()) + 1)
-    locked = (degree != 0) & (degree != 2)
+    locked = (degree == 1) | (degree > MOST_WEDGES)
     locked[edges.ends[edges.uses != 2].ravel()] = True
     return seam, locked
 
@@ -152,11 +156,11 @@ def _around(faces: Int64[np.ndarray, "f 3"], count: int) -> tuple[Int64[np.ndarr
     return np.searchsorted(flat[order], np.arange(count + 1)), order // 3
 
 
-def _pick(mesh: Mesh, faces: Int64[np.ndarray, "f 3"]) -> Mesh:
-    """Keep the vertices that faces still use, with all they carry."""
+def _pick(mesh: Mesh, points: Float64[np.ndarray, "v 3"], faces: Int64[np.ndarray, "f 3"]) -> Mesh:
+    """Keep the vertices that faces still use, with all they carry, where they stand now."""
     used, index = np.unique(faces, return_inverse=True)
     carried = (None if a is None else a[used] for a in (mesh.uv, mesh.normals, mesh.tangents))
-    return Mesh(mesh.vertices[used], index.reshape(-1, 3).astype(np.int32), *carried)
+    return Mesh(points[used].astype(np.float32), index.reshape(-1, 3).astype(np.int32), *carried)
 
 
 @njit(cache=True)
@@ -195,7 +199,7 @@ def _at(face, place, position):
 @njit(cache=True)
 @no_type_check
 def _targets(gone, keep, faces, place, start, order, wedge, target):
-    """List the wedges at `gone` and the wedge at `keep` each goes to; -1 if there is none or more than one for some."""
+    """List the wedges at `gone` and the wedge at `keep` each goes to, -1 if none; -1 if there is more than one for some."""
     n = 0
     for i in range(start[gone], start[gone + 1]):
         face = faces[order[i]]
@@ -211,7 +215,7 @@ def _targets(gone, keep, faces, place, start, order, wedge, target):
             if target[where] >= 0 and target[where] != x:
                 return -1
             target[where] = x
-    return -1 if _find(target, n, -1) >= 0 else n
+    return n
 
 
 @njit(cache=True)
@@ -233,18 +237,21 @@ def _worsens(p, q, s, t, smallest):
 
 @njit(cache=True)
 @no_type_check
-def _keeps_shape(gone, keep, faces, place, points, uv, start, order, wedge, target, n, smallest):
+def _keeps_shape(gone, keep, there, faces, place, points, uv, start, order, wedge, target, n, smallest):
     """Tell whether no face round `gone` that stays turns over, in space or in the texture, or becomes too small."""
     for i in range(start[gone], start[gone + 1]):
         old = faces[order[i]]
         if _at(old, place, keep) >= 0:
             continue
-        new = old.copy()
+        p, s = points[old], uv[old]
+        q, t = p.copy(), s.copy()
         for k in range(3):
-            where = _find(wedge, n, old[k])
-            if where >= 0:
-                new[k] = target[where]
-        if _worsens(points[old], points[new], uv[old], uv[new], smallest):
+            if place[old[k]] == gone:
+                q[k] = there
+                to = target[_find(wedge, n, old[k])]
+                if to >= 0:
+                    t[k] = uv[to]
+        if _worsens(p, q, s, t, smallest):
             return False
     return True
 
@@ -280,24 +287,34 @@ def _segment_distance(point, a, b):
 @njit(cache=True)
 @no_type_check
 def _border_shift(gone, keep, faces, place, uv, ends_of, wedge, target, n, moved):
-    """Give how far the chart borders at `gone` will have moved in the texture when it goes to `keep` along a seam."""
-    if ends_of[gone, 0] < 0:
-        return 0.0
-    other = ends_of[gone, 0] if ends_of[gone, 1] == keep else ends_of[gone, 1]
+    """Give how far charts at `gone` will have grown beyond their borders in the texture when it goes to `keep` along a seam."""
     worst = 0.0
-    for i in range(len(faces)):
-        w, z = _at(faces[i], place, gone), _at(faces[i], place, other)
-        if z >= 0:
-            where = _find(wedge, n, w)
-            worst = max(worst, moved[w] + _segment_distance(uv[w], uv[target[where]], uv[z]))
+    for other in ends_of[gone]:
+        if other < 0 or other == keep:
+            continue
+        for i in range(len(faces)):
+            w, z = _at(faces[i], place, gone), _at(faces[i], place, other)
+            t = target[_find(wedge, n, w)]
+            if z < 0 or t < 0:
+                continue
+            third = faces[i, 0] + faces[i, 1] + faces[i, 2] - w - z
+            if _turn(uv[w], uv[z], uv[third]) * _turn(uv[t], uv[z], uv[w]) > 0:  # a corner that goes makes a chart smaller
+                worst = max(worst, moved[w] + _segment_distance(uv[w], uv[t], uv[z]))
     return worst
 
 
 @njit(cache=True)
 @no_type_check
+def _turn(a, b, c):
+    """Give twice the signed area of a triangle."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+@njit(cache=True)
+@no_type_check
 def _costs(faces, place, points, uv, quadrics, ends, seam, locked, start, order, ends_of):
-    """Give the cost of every half-edge collapse, infinite where wedges would part."""
-    wedge, target = np.empty(8, np.int64), np.empty(8, np.int64)
+    """Give the cost of every half-edge collapse, infinite where there is none."""
+    wedge, target = np.empty(MOST_WEDGES, np.int64), np.empty(MOST_WEDGES, np.int64)
     cost = np.full(2 * len(ends), np.inf)
     for c in range(2 * len(ends)):
         gone, keep = ends[c // 2, c % 2], ends[c // 2, 1 - c % 2]
@@ -305,22 +322,25 @@ def _costs(faces, place, points, uv, quadrics, ends, seam, locked, start, order,
             continue
         n = _targets(gone, keep, faces, place, start, order, wedge, target)
         if n > 0:
-            cost[c] = 0.0
+            cost[c], there = 0.0, points[target[:n].max()]
             for m in range(n):
-                cost[c] += _cost(quadrics[wedge[m]], points[target[m]], uv[target[m]])
+                cost[c] += _cost(quadrics[wedge[m]], there, uv[target[m] if target[m] >= 0 else wedge[m]])
     return cost
 
 
 @njit(cache=True)
 @no_type_check
 def _seam_ends(count, ends, seam):
-    """List the two positions that seams lead to from every position; -1 where there is none."""
-    ends_of = np.full((count, 2), -1)
+    """List the positions that seams lead to from every position; -1 where there are no more."""
+    ends_of = np.full((count, MOST_WEDGES), -1)
+    filled = np.zeros(count, np.int64)
     for e in range(len(ends)):
         if seam[e]:
             for k in range(2):
                 p = ends[e, k]
-                ends_of[p, 0 if ends_of[p, 0] < 0 else 1] = ends[e, 1 - k]
+                if filled[p] < MOST_WEDGES:
+                    ends_of[p, filled[p]] = ends[e, 1 - k]
+                filled[p] += 1
     return ends_of
 
 
@@ -332,7 +352,7 @@ def _pass(faces, place, points, uv, quadrics, weights, ends, seam, locked, start
     merged = np.arange(len(place))
     ends_of = _seam_ends(count, ends, seam)
     cost = _costs(faces, place, points, uv, quadrics, ends, seam, locked, start, order, ends_of)
-    wedge, target = np.empty(8, np.int64), np.empty(8, np.int64)
+    wedge, target = np.empty(MOST_WEDGES, np.int64), np.empty(MOST_WEDGES, np.int64)
     touched = np.zeros(count, np.bool_)
     mark = np.zeros(count, np.int64)
     done = 0
@@ -343,16 +363,21 @@ def _pass(faces, place, points, uv, quadrics, weights, ends, seam, locked, start
         if touched[gone] or touched[keep]:
             continue
         n = _targets(gone, keep, faces, place, start, order, wedge, target)
+        there = points[target[:n].max()].copy()
         ring = faces[order[start[gone] : start[gone + 1]]]
         shift = _border_shift(gone, keep, ring, place, uv, ends_of, wedge, target, n, moved)
         if (
             shift > slack
             or cost[c] > error * error * weights[wedge[:n]].sum()
-            or not _keeps_shape(gone, keep, faces, place, points, uv, start, order, wedge, target, n, smallest)
+            or not _keeps_shape(gone, keep, there, faces, place, points, uv, start, order, wedge, target, n, smallest)
             or _shared(gone, keep, faces, place, start, order, mark, rank + 1) != 2
         ):
             continue
         for m in range(n):
+            if target[m] < 0:
+                points[wedge[m]] = there
+                place[wedge[m]] = keep
+                continue
             merged[wedge[m]] = target[m]
             moved[target[m]] = max(moved[target[m]], shift)
             quadrics[target[m]] += quadrics[wedge[m]]

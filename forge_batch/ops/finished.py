@@ -104,13 +104,13 @@ class Finished:
         """Texels that are to lie between charts: as many as were asked for, at 2048 at most 8."""
         return min(float(self.wish("unwrap", "padding", 8)), 8.0 * self.atlas_size / 2048.0)
 
-    @property
-    def gutter(self) -> int:
-        """Texels beside charts that are to go on with their colour: half the padding, at 2048 at most 4."""
+    def gutter(self, size: int) -> int:
+        """Give the texels beside charts, in a map of `size`, that are to go on with it: half the padding, at 2048 at most 4."""
+        side = size // sheet_side(self.atlases)
         half = 0.5 * float(self.wish("unwrap", "padding", 8))
-        reach = max(round(min(4.0, half) * self.atlas_size / 2048), 1)
+        reach = max(round(min(4.0, half) * side / 2048), 1)
         if self.atlases > 1:  # beyond lies another atlas
-            reach = min(reach, max(int(half * self.atlas_size / self.wish("unwrap", "texture_size", 2048)), 1))
+            reach = min(reach, max(int(half * side / self.wish("unwrap", "texture_size", 2048)), 1))
         return reach
 
     @property

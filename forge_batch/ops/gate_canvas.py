@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,12 +33,24 @@ BARE = Maps(None, None, None)
 Picture = UInt8[np.ndarray, "h w 3"]
 
 
+class Drawn(NamedTuple):
+    """Be a picture and what it shows, in a line."""
+
+    picture: Picture
+    says: str
+
+
 def heat(mesh: Mesh, values: Float[np.ndarray, " f"], low: float, high: float) -> Picture:
     """Colour faces from blue (`low` and less) to red (`high` and more); grey where a value is not finite."""
+    return _coloured(mesh, tinted(values[:, None], low, high, GREY)[:, 0])
+
+
+def tinted(values: Float[np.ndarray, "h w"], low: float, high: float, ground: UInt8[np.ndarray, " 3"]) -> Picture:
+    """Colour values from blue to red likewise; the colour of the ground where one is not finite."""
     known = np.isfinite(values)
     scaled = np.clip(np.where(known, (values - low) / (high - low), 0.0), 0.0, 1.0)
-    table = cv2.applyColorMap((scaled * 255).astype(np.uint8)[:, None], cv2.COLORMAP_TURBO)[:, 0, ::-1]
-    return _coloured(mesh, np.where(known[:, None], table, GREY).astype(np.uint8))
+    table = cv2.applyColorMap((scaled * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    return np.where(known[..., None], table, ground).astype(np.uint8)
 
 
 def marked(mesh: Mesh, faces: Bool[np.ndarray, " f"], *, through: bool = False) -> Picture:
@@ -54,8 +67,10 @@ def marked(mesh: Mesh, faces: Bool[np.ndarray, " f"], *, through: bool = False) 
     return picture
 
 
-def with_lines(mesh: Mesh, ends: Float64[np.ndarray, "n 2 3"], colors: UInt8[np.ndarray, "n 3"]) -> Picture:
-    """Draw segments over the mesh, those behind it too; a ring round each where they are few."""
+def with_lines(
+    mesh: Mesh, ends: Float64[np.ndarray, "n 2 3"], colors: UInt8[np.ndarray, "n 3"], *, rings: bool = True
+) -> Picture:
+    """Draw segments over the mesh, those behind it too; with `rings` one round each where they are few."""
     picture = _coloured(mesh, np.tile(GREY, (len(mesh.faces), 1)))
     for column, side in enumerate(SIDES):
         panel = np.ascontiguousarray(picture[:, column * PANEL : (column + 1) * PANEL])
@@ -64,7 +79,7 @@ def with_lines(mesh: Mesh, ends: Float64[np.ndarray, "n 2 3"], colors: UInt8[np.
         for (start, end), color in zip(np.rint(at * 16).astype(int), colors, strict=True):
             line = tuple(map(int, start)), tuple(map(int, end))
             cv2.line(panel, *line, color.tolist(), 2, cv2.LINE_AA, 4)
-            if len(ends) <= FEW:
+            if rings and len(ends) <= FEW:
                 cv2.circle(panel, tuple(map(int, (start + end) // 2)), 10 * 16, color.tolist(), 1, cv2.LINE_AA, 4)
         picture[:, column * PANEL : (column + 1) * PANEL] = panel
     return picture

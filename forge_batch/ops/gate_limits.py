@@ -23,6 +23,7 @@ class Limit:
         advice: What to change when it is beyond.
         source: Whose number it is.
         least: Whether the bound is a minimum.
+        tolerated: Up to here a value beyond the bound is a warning, whatever the breach.
     """
 
     unit: str
@@ -32,6 +33,7 @@ class Limit:
     advice: str
     source: str
     least: bool = False
+    tolerated: float | None = None
 
     def holds(self, value: int | float, bound: int | float) -> bool:
         return value >= bound if self.least else value <= bound
@@ -88,13 +90,18 @@ LIMITS: dict[str, Limit] = {
     ),
     "padding": Limit("texels", None, "fail", "least gap between charts", "raise unwrap.padding", "own: 1 texel at mip 3", True),
     "padding_fill": Limit(
-        "%", 1.0, "fail", "texels beside charts that do not go on with the chart's colour", _BUG, "own: black lines on seams"
+        "%",
+        1.0,
+        "fail",
+        "texels beside charts that do not go on with the chart, in the worst map",
+        _BUG,
+        "own: black lines on seams",
     ),
     "texture_sizes": Limit(
         "maps", 0, "fail", "maps whose edges are no power of two up to 8192", "change unwrap.texture_size", "Epic, Allar"
     ),
     "normal_map_length": Limit("%", 2.0, "fail", "mean error of the normals' length", _BUG, "own"),
-    "normal_map_backward": Limit("%", 0.5, "fail", "normals that point into the surface (blue below half)", _BAKE, "own"),
+    "normal_map_backward": Limit("%", 0.05, "fail", "normals that point into the surface (blue below half)", _BAKE, "own"),
     "normal_map_mean": Limit("degrees", 5.0, "fail", "angle between mapped and source normals, mean", _BAKE, "own"),
     "normal_map_p95": Limit("degrees", 15.0, "fail", "angle between mapped and source normals, 95th percentile", _BAKE, "own"),
     "normal_map_green": Limit(
@@ -134,19 +141,41 @@ LIMITS: dict[str, Limit] = {
         "triangles", None, "fail", "triangles of all hulls", "lower build_collision.max_hulls or raise its max_triangles", "own"
     ),
     "collision_convexity": Limit("%", 0.1, "fail", "depth of the worst dent in a hull, of its diagonal", _BUG, "own"),
+    # a thing with legs keeps to none of the next three: a horse in 14 hulls and 392 triangles has 1.36 times its volume, a
+    # chair in 13 and 390 1.32, in the 60 that 1 % of LOD0 leave 2.3 and 3.1; a teddy bear's coverage is 88 to 94 %
     "collision_volume": Limit(
-        "", 1.25, "warn", "volume of all hulls together over the mesh's", "raise build_collision.max_hulls", "own"
+        "",
+        1.25,
+        "fail",
+        "volume of all hulls together over the mesh's",
+        "raise build_collision.max_triangles",
+        "own",
+        tolerated=4.0,
     ),
     "collision_volume_least": Limit(
-        "", 0.95, "warn", "volume of all hulls together over the mesh's", "raise build_collision.max_vertices", "own", True
+        "",
+        0.95,
+        "fail",
+        "volume of all hulls together over the mesh's",
+        "raise build_collision.max_triangles",
+        "own",
+        True,
+        tolerated=0.8,
     ),
     "collision_coverage": Limit(
-        "%", 95.0, "warn", "surface within 2 % of the diagonal of a hull", "raise build_collision.max_hulls", "own", True
+        "%",
+        95.0,
+        "fail",
+        "surface within 2 % of the diagonal of a hull",
+        "raise build_collision.max_triangles",
+        "own",
+        True,
+        tolerated=80.0,
     ),
     "height": Limit("%", 1.0, "fail", "height against place.height_cm", _BUG, "own"),
     "pivot": Limit("cm", 0.5, "fail", "distance of the pivot from where place.pivot wants it", _BUG, "own"),
     "front_axis": Limit(
-        "IoU", 0.8, "warn", "outline from the front against the front picture's", "change place.yaw_degrees", "own", True
+        "IoU", 0.8, "fail", "outline from the front against the front picture's", "change place.yaw_degrees", "own", True
     ),
     "input_agreement": Limit(
         "IoU", 0.97, "warn", "outline of the source against the worst input picture", "check the cut-outs", "own", True
@@ -155,16 +184,9 @@ LIMITS: dict[str, Limit] = {
     "rig_roots": Limit("joints", 1, "fail", "joints without a parent", _RIG, "Epic"),
     "rig_names": Limit("joints", 0, "warn", "joints without a name of the Mannequin's", "export.bone_names: keep", "Epic"),
     "rig_weights": Limit("vertices", 0, "fail", "vertices whose weights do not sum to 1", _RIG, "own"),
-    "rig_influences": Limit(
-        "joints",
-        8,
-        "warn",
-        "most joints that move one vertex; the package keeps the strongest",
-        "raise export.influences",
-        "Epic",
-    ),
+    "rig_influences": Limit("joints", 8, "fail", "most joints that move one vertex", "raise export.influences", "Epic"),
     "rig_leaf_bones": Limit("joints", 0, "warn", "joints that move nothing and carry no other", _RIG, "own"),
-    "rig_stretch": Limit("", 1.6, "warn", "edges in a walk over those at rest, 99th percentile", _RIG, "own"),
+    "rig_stretch": Limit("", 1.75, "fail", "edges in a walk over those at rest, 99th percentile", _RIG, "a studio's rig check"),
 }
 
 KIND_BOUNDS: dict[str, dict[str, float]] = {

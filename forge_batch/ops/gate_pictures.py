@@ -1,13 +1,13 @@
 """Draw what a failed gate found, so that a person sees where it is.
 
-Every function takes the asset and gives a picture and what its colours mean, or nothing where there is nothing to see. PICTURES
-says which gate has which. None takes more than two CPU seconds on a source of a million triangles, and none more than 200 kB.
+Every function here and in map_pictures takes the asset and gives a picture and what its colours mean, or nothing where there is
+nothing to see. PICTURES says which gate has which. None takes more than two CPU seconds on a source of a million triangles, and
+none more than 200 kB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,22 +17,15 @@ from forge_batch.ops.components import component_volumes, face_components, find_
 from forge_batch.ops.deviation import distances
 from forge_batch.ops.exposure import measure_exposure
 from forge_batch.ops.finished import Finished
+from forge_batch.ops.gate_canvas import Drawn
+from forge_batch.ops.map_pictures import MAP_PICTURES
 from forge_batch.ops.measure_atlas import chart_widths, close_charts, draw_cover
 from forge_batch.ops.measure_hulls import find_uncovered
-from forge_batch.ops.measure_maps import luminance
-from forge_batch.ops.measure_shape import FLOATER, SLIVER, weld, worst_outline
-from forge_batch.ops.measure_texels import find_strays
-from forge_batch.ops.render import read_linear
+from forge_batch.ops.measure_placement import view_cameras
+from forge_batch.ops.measure_shape import FLOATER, SLIVER, count_open_edges, front_outlines, weld, worst_outline
+from forge_batch.ops.outline_overlap import draw_both
 from forge_batch.ops.topology import face_areas, find_edges
 from forge_batch.ops.unwrap import face_stretch
-
-
-class Drawn(NamedTuple):
-    """Be a picture and what it shows, in a line."""
-
-    picture: canvas.Picture
-    says: str
-
 
 Draw = Callable[[Finished], Drawn | None]
 
@@ -62,6 +55,33 @@ def _edges(which: str, says: str) -> Draw:
         return Drawn(canvas.with_lines(mesh, ends, np.tile(canvas.MARK, (len(ends), 1))), says)
 
     return draw
+
+
+def _lod_edges(asset: Finished) -> Drawn | None:
+    worst = max(asset.lods[1:], key=count_open_edges, default=None)
+    if worst is None:
+        return None
+    mesh = weld(worst)
+    edges = find_edges(mesh.faces)
+    ends = canvas.segments(mesh, edges.ends[edges.uses == 1][:20_000])
+    return Drawn(
+        canvas.with_lines(mesh, ends, np.tile(canvas.MARK, (len(ends), 1))),
+        f"the level of {len(mesh.faces)} triangles; red: open edges",
+    )
+
+
+def _pivot(asset: Finished) -> Drawn:
+    vertices = asset.mesh.vertices.astype(np.float64)
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    wanted = 0.5 * (low + high)
+    if asset.wish("place", "pivot", "bottom_center") == "bottom_center":
+        wanted[1] = low[1]
+    axes = 0.15 * asset.mesh.diagonal * np.eye(3)
+    crosses = [np.stack([at - axis, at + axis]) for at in (np.zeros(3), wanted) for axis in axes]
+    colors = np.repeat(np.stack([canvas.MARK, canvas.BLUE]), 3, axis=0)
+    return Drawn(
+        canvas.with_lines(asset.mesh, np.stack(crosses), colors, rings=False), "red: the pivot, blue: where it should be"
+    )
 
 
 def _parts(which: str, says: str) -> Draw:
@@ -193,51 +213,32 @@ def _padding(asset: Finished) -> Drawn:
     return Drawn(canvas.page(asset.mesh, asset.atlases, close), "the atlas; red: where charts come too close")
 
 
-def _strays(asset: Finished) -> Drawn | None:
-    color = asset.maps.get("base_color_map")
-    if color is None:
+def _front(asset: Finished) -> Drawn | None:
+    if "front" not in asset.cutouts:
         return None
+    mask, yaw = asset.cutouts["front"][..., 3] >= 128, float(asset.wish("place", "yaw_degrees", 0.0))
+    mine, theirs = front_outlines(asset.mesh.vertices, asset.mesh.faces, mask, yaw)
     return Drawn(
-        canvas.page(asset.mesh, asset.atlases, find_strays(asset.mesh, color, asset.gutter)),
-        "the atlas; red: texels of another colour",
+        _enlarged(canvas.difference(mine, theirs)), "from the front; red: only the model, blue: only the front picture"
     )
 
 
-def _by_face(asset: Finished, values: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarray:
-    """Average values at the asset's points over faces; NaN for a face without any."""
-    face = asset.points.face if chosen is None else asset.points.face[chosen]
-    count = len(asset.mesh.faces)
-    total, number = np.bincount(face, values, count), np.bincount(face, minlength=count)
-    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))
-
-
-def _normals(asset: Finished) -> Drawn | None:
-    if asset.source is None or "normal_map" not in asset.maps:
+def _inputs(asset: Finished) -> Drawn | None:
+    if asset.source is None:
         return None
-    angles = asset.normal_angles
-    values = _by_face(asset, angles.angle[angles.found], angles.found)
-    says = "angle between the mapped and the source's normal: blue 0, red 30 degrees and more"
-    return Drawn(canvas.heat(asset.mesh, values, 0.0, 30.0), says)
-
-
-def _misses(asset: Finished) -> Drawn | None:
-    if asset.source is None or "normal_map" not in asset.maps:
+    pairs = {
+        view: draw_both(asset.source.mesh, asset.cutouts[view][..., 3], camera) for view, camera in view_cameras(asset).items()
+    }
+    if not pairs:
         return None
-    return Drawn(
-        canvas.heat(asset.mesh, _by_face(asset, ~asset.normal_angles.found), 0.0, 1.0), "red: no source within the cage"
+    worst = min(
+        pairs, key=lambda view: (pairs[view][0] & pairs[view][1]).sum() / max((pairs[view][0] | pairs[view][1]).sum(), 1)
     )
+    return Drawn(canvas.difference(*pairs[worst]), f"{worst}; red: only the source, blue: only the picture")
 
 
-def _albedo(asset: Finished) -> Drawn:
-    light = luminance(read_linear(asset.maps["base_color_map"], asset.points.uv).astype(np.float64) * 255.0)
-    dark, bright = _by_face(asset, light < 30.0), _by_face(asset, light > 243.0)
-    values = np.where(dark > 0.5, -0.8, np.where(bright > 0.5, 0.9, np.nan))
-    return Drawn(canvas.heat(asset.mesh, values, -1.0, 1.0), "blue: darker than 30 of 255, red: brighter than 243")
-
-
-def _half_metal(asset: Finished) -> Drawn:
-    metallic = read_linear(asset.maps["orm_map"], asset.points.uv)[:, 2]
-    return Drawn(canvas.heat(asset.mesh, _by_face(asset, metallic), 0.0, 1.0), "metallic: blue 0, red 1; between is neither")
+def _enlarged(picture: np.ndarray) -> np.ndarray:
+    return np.repeat(np.repeat(picture, 2, axis=0), 2, axis=1)
 
 
 def _hulls(asset: Finished) -> Drawn | None:
@@ -260,7 +261,6 @@ def _uncovered(asset: Finished) -> Drawn | None:
     return Drawn(canvas.marked(asset.mesh, bare), "red: surface farther than 2 % of the diagonal from every hull")
 
 
-_MAPPED = {"normal_map_mean", "normal_map_p95", "normal_map_green"}
 _HULLED = {"collision_hulls", "collision_vertices", "collision_triangles", "collision_convexity"}
 _HULLED |= {"collision_volume", "collision_volume_least"}
 PICTURES: Mapping[str, Draw] = {
@@ -286,12 +286,12 @@ PICTURES: Mapping[str, Draw] = {
     "density_error": _density,
     "atlas_use": _use,
     "padding": _padding,
-    "padding_fill": _strays,
-    **dict.fromkeys(_MAPPED, _normals),
-    "bake_misses": _misses,
-    "albedo_range": _albedo,
-    "half_metal": _half_metal,
+    "front_axis": _front,
+    "input_agreement": _inputs,
+    "lod_watertight": _lod_edges,
+    "pivot": _pivot,
+    **MAP_PICTURES,
     **dict.fromkeys(_HULLED, _hulls),
     "collision_coverage": _uncovered,
 }
-"""How each gate is drawn; sizes, pivots, counts of joints and correlations have no place to be shown."""
+"""How each gate is drawn; sizes, counts of triangles and joints, and maps of one colour have no place to be shown."""

@@ -23,29 +23,29 @@ from forge_batch.ops.measure_maps import (
     measure_normal_format,
     share_above,
 )
+from forge_batch.ops.measure_placement import measure_placement
 from forge_batch.ops.measure_rig import measure_rig
 from forge_batch.ops.measure_shape import (
     compare_outlines,
     count_open_edges,
-    front_overlap,
     measure_soundness,
-    pivot_offset,
     switch_error,
 )
 from forge_batch.ops.measure_texels import FLAT, half_metal, spread_of, stray_gutter
 from forge_batch.ops.measure_views import back_detail
 from forge_batch.ops.mesh import Mesh
-from forge_batch.ops.outline_overlap import outline_overlap
 from forge_batch.ops.rig import Rig
 from forge_batch.ops.sheet import sheet_side
-from forge_batch.ops.source import Projection, SourceMesh
+from forge_batch.ops.source import SourceMesh
 from forge_batch.ops.topology import signed_volume
 from forge_batch.ops.unwrap import measure_uv
 
 LOST_DEGREES = 5.0
 """Angle beyond which a normal map has lost what the source says, degrees."""
 
-VIEWS = ("front", "right", "back", "left")
+PACKED = ("base_color_map", "normal_map", "orm_map")
+"""What a package holds of the maps."""
+
 CONVEX = 0.98
 """Share of its convex hull's volume from which a solid has nowhere that is not open to the whole sky."""
 
@@ -147,8 +147,9 @@ def measure_maps(asset: Finished) -> Values:
     if "normal_error_map" in maps:
         lost = share_above(maps["normal_error_map"], LOST_DEGREES * ERROR_STEPS, asset.points)
         values["normal_map_lost"] = Measured(100.0 * lost)
+    if maps:
+        values["padding_fill"] = _padding_fill(asset)
     if "base_color_map" in maps:
-        values["padding_fill"] = _padding_fill(asset, maps["base_color_map"])
         albedo = measure_albedo(mesh, maps["base_color_map"], maps.get("occlusion_map"), asset.points)
         note = f"with up {albedo.up:+.2f}, with occlusion {albedo.occlusion:+.2f}"
         values["albedo_range"] = Measured(100.0 * albedo.outside)
@@ -179,12 +180,21 @@ def measure_bake(asset: Finished) -> Values:
     }
 
 
-def _padding_fill(asset: Finished, base_color: np.ndarray) -> Measured:
-    """Measure the gutter of the base colour, where dark lines show first: half the padding, at 2048 at most 4 texels."""
-    size = base_color.shape[0]
-    if base_color.shape[1] != size or (base_color == base_color[0, 0]).all():
-        return Measured(None, "the base color is of one colour, or no square")
-    return Measured(100.0 * stray_gutter(asset.mesh, base_color, asset.gutter))
+def filled_maps(asset: Finished) -> dict[str, np.ndarray]:
+    """Give the maps of a package whose gutter can be looked at: square ones of more than one colour."""
+    packed = {name: asset.maps[name] for name in PACKED if name in asset.maps}
+    return {name: m for name, m in packed.items() if m.shape[0] == m.shape[1] and (m != m[0, 0]).any()}
+
+
+def _padding_fill(asset: Finished) -> Measured:
+    """Measure the gutters of all maps of a package; the worst counts."""
+    strays = {
+        name: 100.0 * stray_gutter(asset.mesh, image, asset.gutter(len(image))) for name, image in filled_maps(asset).items()
+    }
+    if not strays:
+        return Measured(None, "the maps are of one colour, or not square")
+    said = ", ".join(f"{name.removesuffix('_map').replace('_', ' ')} {value:.2g}" for name, value in strays.items())
+    return Measured(max(strays.values()), said)
 
 
 def _constant_maps(asset: Finished, source: SourceMesh) -> Measured:
@@ -207,51 +217,19 @@ def measure_collision(asset: Finished) -> Values:
         return {}
     fit = measure_hulls(asset.hulls, asset.mesh)
     method = asset.wish("build_collision", "method", "convex_decomposition")
+    budget = triangle_budget(asset.wish("build_collision", "max_triangles", None), len(asset.mesh.faces))
     rough: Literal["pass"] | None = None if method == "convex_decomposition" else "pass"
     note = "" if rough is None else f"build_collision.method is {method}: rough on purpose"
+    no_volume = Measured(None, "an open surface has no volume") if asset.is_open else None
     return {
         "collision_hulls": Measured(fit.hulls, bound=asset.wish("build_collision", "max_hulls", None)),
         "collision_vertices": Measured(fit.vertices, bound=asset.wish("build_collision", "max_vertices", None)),
-        "collision_triangles": Measured(
-            fit.triangles, bound=triangle_budget(asset.wish("build_collision", "max_triangles", None), len(asset.mesh.faces))
-        ),
+        "collision_triangles": Measured(fit.triangles, bound=budget),
         "collision_convexity": Measured(100.0 * fit.dent),
-        "collision_volume": Measured(None, "an open surface has no volume")
-        if asset.is_open
-        else Measured(fit.volume, note, breach=rough),
-        "collision_volume_least": Measured(None if asset.is_open or not asset.hulls else fit.volume, note, breach=rough),
-        "collision_coverage": Measured(100.0 * fit.coverage),
+        "collision_volume": no_volume or Measured(fit.volume, note, breach=rough),
+        "collision_volume_least": no_volume or Measured(fit.volume, note, breach=rough),
+        "collision_coverage": Measured(100.0 * fit.coverage, note, breach=rough),
     }
-
-
-def measure_placement(asset: Finished) -> Values:
-    """Measure size, pivot, and agreement with the pictures."""
-    values: Values = {}
-    height = asset.wish("place", "height_cm", None)
-    if height is not None:
-        measured = 100.0 * float(np.ptp(asset.mesh.vertices[:, 1]))
-        values["height"] = Measured(
-            100.0 * abs(measured / float(height) - 1.0), f"{measured:.2f} cm, wanted {float(height):g} cm"
-        )
-        values["pivot"] = Measured(100.0 * pivot_offset(asset.mesh.vertices, asset.wish("place", "pivot", "bottom_center")))
-    if asset.source is None:
-        return values
-    masks = {view: asset.cutouts[view][..., 3] >= 128 for view in VIEWS if view in asset.cutouts}
-    if "front" in masks:
-        yaw = float(asset.wish("place", "yaw_degrees", 0.0))
-        values["front_axis"] = Measured(front_overlap(asset.mesh.vertices, asset.mesh.faces, masks["front"], yaw))
-    overlaps = {
-        view: outline_overlap(asset.source.mesh, asset.cutouts[view][..., 3], projection.camera)
-        for view in masks
-        for projection in asset.source.projections
-        if _shows(projection, asset.cutouts[view])
-    }
-    if overlaps:
-        note = ", ".join(f"{view} {overlap:.3f}" for view, overlap in overlaps.items())
-        values["input_agreement"] = Measured(min(overlaps.values()), note)
-    else:
-        values["input_agreement"] = Measured(None, "the generator gives no cameras for these pictures")
-    return values
 
 
 def measure_skeleton(asset: Finished, rig: Rig, mesh: Mesh, unmatched: Sequence[str]) -> Values:
@@ -270,18 +248,6 @@ def measure_skeleton(asset: Finished, rig: Rig, mesh: Mesh, unmatched: Sequence[
         "rig_leaf_bones": Measured(facts.leaves),
         "rig_stretch": Measured(facts.stretch, "" if facts.stretch else "a walk needs the joints of arms and legs"),
     }
-
-
-def _shows(projection: Projection, cutout: np.ndarray) -> bool:
-    """Tell whether a projection was made from a cut-out.
-
-    Projections carry no view name, so their pixels must say it. A generator may have changed colours along the rim.
-    """
-    if projection.image.shape[:2] != cutout.shape[:2]:
-        return False
-    solid = cutout[..., 3] >= 250
-    same = (projection.image[solid] == cutout[solid, :3]).all(axis=1)
-    return bool(same.mean() > 0.5) if len(same) else False
 
 
 GROUPS = (

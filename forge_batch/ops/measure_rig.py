@@ -13,7 +13,7 @@ from forge_batch.ops.walk import follow, walk_pose
 WALKS = ("upperarm_l", "upperarm_r", "thigh_l", "thigh_r", "calf_l", "calf_r")
 """Joints without which there is no walk to try."""
 PHASES = (0.25, 0.75)
-SUM = 1e-3
+SUM = 1e-4
 
 
 class RigFacts(NamedTuple):

@@ -79,13 +79,13 @@ class Outlines(NamedTuple):
     Attributes:
         masks: Pixels inside, one picture a view.
         bounds: The box they were framed by.
-        doubtful: Pixels that may as well be on the other side, likewise.
+        reach: Half a voxel in pixels, likewise; 0 where nothing is forgiven.
         size: Edge of the pictures, pixels.
     """
 
     masks: list[np.ndarray]
     bounds: np.ndarray
-    doubtful: list[np.ndarray]
+    reach: list[float]
     size: int
 
 
@@ -93,8 +93,8 @@ def draw_outlines(mesh: Mesh, grain: float = 0.0) -> Outlines:
     """Draw a reference's outlines once, to compare several meshes with.
 
     A surface made of voxels is known to half a voxel: its outline runs along stairs and noise that are no shape, and that no
-    finished mesh should have. Pixels within half a voxel of it are doubtful. To tell this of voxels that are not much larger
-    than pixels, the pictures are up to `FINER` times as large; of still smaller voxels nothing is doubtful.
+    finished mesh should have. To tell half of a voxel that is not much larger than a pixel, the pictures are up to `FINER`
+    times as large; of still smaller voxels nothing is forgiven.
 
     Args:
         mesh: The reference.
@@ -105,31 +105,39 @@ def draw_outlines(mesh: Mesh, grain: float = 0.0) -> Outlines:
     finer = int(np.clip(np.ceil(1.0 / max(float(reach.min()), 1e-9)), 1, FINER)) if grain else 1
     size = OUTLINE * finer
     masks = [silhouette(mesh.vertices, mesh.faces, a, e, size, bounds) for a, e in VIEWS]
-    return Outlines(masks, bounds, [_near_outline(mask, finer * most) for mask, most in zip(masks, reach, strict=True)], size)
+    return Outlines(masks, bounds, [finer * float(r) if finer * r >= 0.5 else 0.0 for r in reach], size)
 
 
 def _near_outline(mask: Bool[np.ndarray, "s s"], reach: float) -> Bool[np.ndarray, "s s"]:
     """Mark pixels whose middle lies within `reach` pixels of the outline, which runs half a pixel from the nearest middles."""
-    if reach < 0.5:
-        return np.zeros_like(mask)
-    sides = [cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for side in (mask, ~mask)]
-    return np.asarray(np.maximum(*sides) - 0.5 <= reach)
+    most = reach + 0.5
+    step = np.arange(-int(most), int(most) + 1)
+    disc = (np.hypot(*np.meshgrid(step, step)) <= most).astype(np.uint8)
+    inside, outside = (cv2.dilate(side.astype(np.uint8), disc) for side in (mask, ~mask))
+    return np.asarray((inside & outside) > 0)
 
 
 def compare_outlines(mesh: Mesh, reference: Outlines) -> float:
-    """Give intersection over union with a reference's outlines, 0..1, mean over all views; doubtful pixels always agree."""
+    """Give intersection over union with a reference's outlines, 0..1, mean over all views.
+
+    Where both outlines run within half a voxel of a pixel, it agrees. So an outline that lies half a voxel off is the same
+    one, and of one that lies a voxel off everything counts, as does what only one of both has, however thin it is.
+    """
     return float(np.mean([_overlap(drawn, mask) for drawn, mask in _pairs(mesh, reference)]))
 
 
 def worst_outline(mesh: Mesh, reference: Outlines) -> tuple[np.ndarray, np.ndarray]:
-    """Give the mesh's and the reference's outline in the view where they agree least; doubtful pixels agree."""
+    """Give the mesh's and the reference's outline in the view where they agree least; what is forgiven agrees."""
     return min(_pairs(mesh, reference), key=lambda pair: _overlap(*pair))
 
 
 def _pairs(mesh: Mesh, reference: Outlines) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for (azimuth, elevation), mask, doubtful in zip(VIEWS, reference.masks, reference.doubtful, strict=True):
+    for (azimuth, elevation), mask, reach in zip(VIEWS, reference.masks, reference.reach, strict=True):
         drawn = silhouette(mesh.vertices, mesh.faces, azimuth, elevation, reference.size, reference.bounds)
-        yield np.where(doubtful, mask, drawn), mask
+        if reach:
+            forgiven = _near_outline(mask, reach) & _near_outline(drawn, reach)
+            drawn = np.where(forgiven, mask, drawn)
+        yield drawn, mask
 
 
 def _overlap(drawn: np.ndarray, mask: np.ndarray) -> float:
@@ -164,16 +172,20 @@ def pivot_offset(vertices: Float32[np.ndarray, "v 3"], pivot: str) -> float:
 def front_overlap(
     vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"], mask: Bool[np.ndarray, "h w"], yaw: float
 ) -> float:
-    """Compare the outline seen from the front with the front picture's, both stretched to their own box.
+    """Give intersection over union, 0..1, of `front_outlines`. Perspective in the picture costs a few percent."""
+    return _overlap(*front_outlines(vertices, faces, mask, yaw))
+
+
+def front_outlines(
+    vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"], mask: Bool[np.ndarray, "h w"], yaw: float
+) -> tuple[Bool[np.ndarray, "k k"], Bool[np.ndarray, "k k"]]:
+    """Draw the outline seen from the front and the front picture's, both stretched to their own box.
 
     Args:
         vertices: Positions, metres.
         faces: Corners.
         mask: Where the front picture shows the object.
         yaw: Degrees by which `place` turned the object about +Y, so that its front picture shows it from this azimuth.
-
-    Returns:
-        Intersection over union, 0..1. Perspective in the picture costs a few percent.
     """
 
     def boxed(outline: np.ndarray) -> np.ndarray:
@@ -182,6 +194,4 @@ def front_overlap(
         return np.asarray(cv2.resize(cut, (256, 256), interpolation=cv2.INTER_AREA) > 0.5)
 
     bounds = np.stack([vertices.min(axis=0), vertices.max(axis=0)]) * np.float32(MARGIN)
-    drawn = boxed(silhouette(vertices, faces, yaw, 0.0, OUTLINE, bounds).astype(np.float32))
-    seen = boxed(mask.astype(np.float32))
-    return float((drawn & seen).sum() / max((drawn | seen).sum(), 1))
+    return boxed(silhouette(vertices, faces, yaw, 0.0, OUTLINE, bounds).astype(np.float32)), boxed(mask.astype(np.float32))

@@ -12,6 +12,7 @@ from forge_batch.ops.raster import rasterize
 from forge_batch.ops.render import read_linear
 
 OTHER = 16  # of 255: texels of the gutter that differ more from their chart show as a line on a seam
+UNBAKED = 0.25  # of the rim texels: 0 to 8 % stray in maps as they are baked, 98 to 100 % where a map ends at its charts
 FLAT = 1.5  # of 255: a channel that spreads less says nothing
 
 
@@ -30,22 +31,34 @@ def find_strays(mesh: Mesh, image: UInt[np.ndarray, "h w c"], reach: int) -> Boo
 
 
 def _gutter(mesh: Mesh, image: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the texels near a chart, and those of them that are strays."""
+    """Give the texels near a chart, and those of them that are strays.
+
+    A rim texel, whose centre lies beside its chart, has a surface of its own and is baked. So it counts as its chart's, unless
+    so many rim texels stray themselves that nothing was baked there.
+    """
     assert mesh.uv is not None
-    # a rim texel whose centre lies beside its chart has a surface of its own all the same
-    taken = (rasterize(mesh.uv, mesh.faces, image.shape[0], conservative=True).face >= 0).astype(np.uint8)
-    gutter = (cv2.distanceTransform(1 - taken, cv2.DIST_L2, 5) <= reach) & (taken == 0)
+    size = image.shape[0]
+    inside, touched = (rasterize(mesh.uv, mesh.faces, size, conservative=rim).face >= 0 for rim in (False, True))
+    near = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    rim = touched & ~inside & near
+    strays = _apart(image, inside, rim, reach)
+    chart = touched if strays.sum() <= UNBAKED * rim.sum() else inside
+    gutter = (cv2.distanceTransform((~chart).astype(np.uint8), cv2.DIST_L2, 5) <= reach) & ~chart
+    return gutter, _apart(image, chart, gutter, reach)
+
+
+def _apart(image: np.ndarray, chart: np.ndarray, asked: np.ndarray, reach: int) -> np.ndarray:
+    """Mark those of the asked texels whose value no texel of a chart near them comes close to."""
     most = np.iinfo(image.dtype).max
     window = np.ones((2 * reach + 5, 2 * reach + 5), np.uint8)
-    inside = taken[..., None] > 0
-    high = cv2.dilate(np.where(inside, image, 0).astype(image.dtype), window)
-    low = cv2.erode(np.where(inside, image, most).astype(image.dtype), window)
+    high = cv2.dilate(np.where(chart[..., None], image, 0).astype(image.dtype), window)
+    low = cv2.erode(np.where(chart[..., None], image, most).astype(image.dtype), window)
     apart = round(OTHER * most / 255)
-    found = image[gutter].astype(np.int64)
-    beyond = (found > high[gutter].astype(np.int64) + apart) | (found < low[gutter].astype(np.int64) - apart)
-    stray = np.zeros_like(gutter)
-    stray[gutter] = beyond.any(axis=1)
-    return gutter, stray
+    found = image[asked].astype(np.int64)
+    beyond = (found > high[asked].astype(np.int64) + apart) | (found < low[asked].astype(np.int64) - apart)
+    stray = np.zeros(asked.shape, np.bool_)
+    stray[asked] = beyond.any(axis=1)
+    return stray
 
 
 def spread_of(image: UInt[np.ndarray, "h w c"], points: Points) -> Float32[np.ndarray, " c"]:

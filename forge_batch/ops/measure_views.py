@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from forge_batch.ops.measure_maps import luminance
 from forge_batch.ops.mesh import Mesh
@@ -15,8 +15,8 @@ EDGE = 256  # pixels
 PLAIN = 0.5  # levels of 255: a front with less detail has none that the back could lack
 
 
-def detail(mesh: Mesh, base_color: UInt8[np.ndarray, "h w 3"], azimuth: float) -> float:
-    """Give the detail of the base colour seen from one side: mean of |Laplacian| of luminance in levels, away from the rim.
+def detail_picture(mesh: Mesh, base_color: UInt8[np.ndarray, "h w 3"], azimuth: float) -> Float32[np.ndarray, "k k"]:
+    """Draw the detail of the base colour seen from one side: |Laplacian| of luminance in levels; NaN at the rim and beyond.
 
     Args:
         mesh: With uv.
@@ -33,7 +33,14 @@ def detail(mesh: Mesh, base_color: UInt8[np.ndarray, "h w 3"], azimuth: float) -
     picture = np.zeros((EDGE, EDGE), np.float32)
     picture[seen] = luminance(read_linear(base_color, uv) * 255.0)
     inside = cv2.erode(seen.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0) > 0
-    return float(np.abs(cv2.Laplacian(picture, cv2.CV_32F))[inside].mean()) if inside.any() else 0.0
+    return np.where(inside, np.abs(cv2.Laplacian(picture, cv2.CV_32F)), np.float32(np.nan))
+
+
+def detail(mesh: Mesh, base_color: UInt8[np.ndarray, "h w 3"], azimuth: float) -> float:
+    """Give the mean of `detail_picture`, 0 where nothing is seen."""
+    found = detail_picture(mesh, base_color, azimuth)
+    known = np.isfinite(found)
+    return float(found[known].mean()) if known.any() else 0.0
 
 
 def back_detail(mesh: Mesh, base_color: UInt8[np.ndarray, "h w 3"], front: float) -> float | None:

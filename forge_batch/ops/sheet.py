@@ -101,10 +101,13 @@ def cut_out(image: Shaped[np.ndarray, "s s *c"], number: int, atlases: int) -> S
 
 
 def joined(images: Sequence[Shaped[np.ndarray, "t t *c"]]) -> Shaped[np.ndarray, "s s *c"]:
-    """Give the picture of the sheet from those of its atlases, all of one size; 0 where there is none."""
+    """Give the picture of the sheet from those of its atlases, all of one size; where there is none, the last one again.
+
+    So what is of one colour on every atlas is so on the sheet.
+    """
     side, edge = sheet_side(len(images)), len(images[0])
-    sheet = np.zeros((side * edge, side * edge, *images[0].shape[2:]), images[0].dtype)
-    for number, image in enumerate(images):
+    sheet = np.empty((side * edge, side * edge, *images[0].shape[2:]), images[0].dtype)
+    for number in range(side**2):
         column, row = corner(np.array(number), side).tolist()
-        sheet[row * edge : (row + 1) * edge, column * edge : (column + 1) * edge] = image
+        sheet[row * edge : (row + 1) * edge, column * edge : (column + 1) * edge] = images[min(number, len(images) - 1)]
     return sheet

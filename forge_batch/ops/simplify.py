@@ -5,10 +5,12 @@ from __future__ import annotations
 import fast_simplification
 import numpy as np
 import pymeshlab
+from jaxtyping import Float64
 
 from forge_batch.errors import StageError
 from forge_batch.ops.components import component_areas, drop_floaters, face_components, keep_largest
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.outline_weights import outline_shares
 from forge_batch.ops.solid import make_solid
 
 FAST_FACTOR = 10
@@ -17,6 +19,16 @@ FAST_FACTOR = 10
 
 PLANAR = 1e-5
 """Weight of the quadrics that shape triangles on flat ground: 0.001 costs 40 % of the mean error, 0 leaves needles."""
+
+HUNDREDFOLD = 2.0
+"""Share of views at which a vertex on their outlines would weigh a hundred times: on half of them it weighs 26 times as much.
+
+Twice the weights gain little more and err more; moving the vertices of the result so that the 24 outlines fit gains as much in
+these, but nothing in other views (docs/repair.md).
+"""
+
+FEW = 100
+"""Triangles up to which outlines are not weighed: they run along nearly every edge then, and a box would lose a corner."""
 
 FLOATER = 0.001
 """Share of the whole area below which a part is debris: the gate's limit and what `clean` removes unless told otherwise."""
@@ -28,11 +40,11 @@ def simplify(mesh: Mesh, triangles: int, *, preview: bool, solid: bool) -> Mesh:
     Crumbs that thin parts break into are dropped: there are never more components than before, and none is debris if none
     was (a part of 0.1 % of the area may shrink below it). Where debris was left in on purpose, half its size is the limit.
 
-    fast-simplification (agg=5) to ten times the target, then PyMeshLab's quadric collapse. Each pass may leave
-    non-manifold edges and coincident faces, so each is followed by `make_solid`, and since that may add faces the target is
-    lowered until the ceiling holds. PyMeshLab alone errs as much at nine times the CPU time on a million faces;
-    fast-simplification alone errs 0.30 instead of 0.18 per mille of the diagonal; agg=7 leaves 171 non-manifold edges
-    where agg=5 leaves 73.
+    fast-simplification (agg=5) to ten times the target, then PyMeshLab's quadric collapse, in which vertices that outlines run
+    along weigh more. Each pass may leave non-manifold edges and coincident faces, so each is followed by `make_solid`, and
+    since that may add faces the target is lowered until the ceiling holds. PyMeshLab alone errs as much at nine times the CPU
+    time on a million faces; fast-simplification alone errs 0.30 instead of 0.18 per mille of the diagonal; agg=7 leaves 171
+    non-manifold edges where agg=5 leaves 73.
 
     Raises:
         StageError: The surface falls apart, or cannot go as low as that.
@@ -53,10 +65,11 @@ def simplify(mesh: Mesh, triangles: int, *, preview: bool, solid: bool) -> Mesh:
 def _quadric_under(mesh: Mesh, triangles: int, rim: float) -> Mesh:
     """Reduce, mend, and reduce again a little lower while there are too many faces or anything is open."""
     goal, found = triangles, ""
+    if len(mesh.faces) <= triangles:
+        return mesh
+    shares = outline_shares(mesh) if triangles > FEW else np.zeros(len(mesh.vertices))
     for _ in range(6):
-        if len(mesh.faces) <= triangles:
-            return mesh
-        result = make_solid(_quadric(mesh, goal), 0.0, rim)
+        result = make_solid(_quadric(mesh, goal, shares), 0.0, rim)
         wrong = result.topology if rim > 0 else result.topology[1:]
         if len(result.mesh.faces) <= triangles and not any(wrong):
             return result.mesh
@@ -71,13 +84,30 @@ def _fast(mesh: Mesh, triangles: int) -> Mesh:
     return Mesh(np.asarray(points, dtype=np.float32), np.asarray(faces, dtype=np.int32))
 
 
-def _quadric(mesh: Mesh, triangles: int) -> Mesh:
-    """Collapse edges in order of quadric error, each to its best place."""
+def _quadric(mesh: Mesh, triangles: int, shares: Float64[np.ndarray, " v"]) -> Mesh:
+    """Collapse edges in order of quadric error, each to its best place; errors count more where outlines run.
+
+    PyMeshLab stretches the weights given to 1..100, and fails where all are equal; so two vertices that no face uses hold the
+    ends of the scale. What a call does not say it takes from the call before.
+    """
+    loose = np.zeros((2, 3)) + mesh.vertices[0]
     meshes = pymeshlab.MeshSet()
-    meshes.add_mesh(pymeshlab.Mesh(mesh.vertices.astype(np.float64), mesh.faces))
-    meshes.meshing_decimation_quadric_edge_collapse(
-        targetfacenum=triangles, preservenormal=True, preservetopology=True, planarquadric=True, planarweight=PLANAR
+    meshes.add_mesh(
+        pymeshlab.Mesh(
+            np.concatenate([mesh.vertices.astype(np.float64), loose]),
+            mesh.faces,
+            v_scalar_array=np.append(shares, [0.0, HUNDREDFOLD]),
+        )
     )
+    meshes.meshing_decimation_quadric_edge_collapse(
+        targetfacenum=triangles,
+        preservenormal=True,
+        preservetopology=True,
+        planarquadric=True,
+        planarweight=PLANAR,
+        qualityweight=True,
+    )
+    meshes.meshing_remove_unreferenced_vertices()
     result = meshes.current_mesh()
     result.compact()
     return Mesh(result.vertex_matrix().astype(np.float32), result.face_matrix().astype(np.int32))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from forge_batch.ops.box_charts import box_charts
 from forge_batch.ops.child_process import Arrays, ChildFailedError, call
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.plane_charts import plane_charts
-from forge_batch.ops.sheet import MOST, sheet_side
+from forge_batch.ops.sheet import sheet_side
 from forge_batch.ops.topology import face_areas
 
 CHARTING_SHARE = 0.75
@@ -93,7 +92,7 @@ def unwrap(
     options["atlases"] = 1 if density is None else atlases
     base, made, facts, fallback = _lay_out(mesh, options, folder, timeout)
     if facts["density"] == 0.0:
-        raise _does_not_fit(options, facts["fits"])
+        raise _does_not_fit(options, facts["fits"], facts["atlases"])
     vertices = mesh.vertices[base[made["origin"]]]
     pages = facts["atlases"]
     uv = np.clip(made["uv"] / np.float32(size * sheet_side(pages)), 0.0, 1.0).astype(np.float32)
@@ -157,7 +156,8 @@ def face_stretch(mesh: Mesh) -> Float64[np.ndarray, " f"]:
     return np.asarray(stretch * np.sqrt(np.abs(flat).sum() / area.sum()))
 
 
-def _does_not_fit(options: Mapping[str, Any], fits: float) -> StageError:
+def _does_not_fit(options: Mapping[str, Any], fits: float, more: int) -> StageError:
+    """Say what does: `fits` is the largest density seen to fit, `more` how many atlases hold the one asked for, or 0."""
     size, padding, density, atlases = (options[name] for name in ("size", "padding", "density", "atlases"))
     if density is None or fits == 0.0:
         return StageError(
@@ -167,8 +167,7 @@ def _does_not_fit(options: Mapping[str, Any], fits: float) -> StageError:
     while (needed - padding) / (size - padding) * fits < density:
         needed *= 2
     ways = [f"unwrap.texture_size: {needed}"] if needed <= 4096 else []
-    pages = atlases * (density / fits) ** 2  # texels grow with the square
-    ways += [f"unwrap.atlases: {math.ceil(pages)}"] if pages <= MOST else []
+    ways += [f"unwrap.atlases: {more}"] if more else []
     advice = f"write {' or '.join(ways)}" if ways else "no texture size up to 4096 holds it"
     where = f"a {size} x {size} page" if atlases == 1 else f"{atlases} pages of {size} x {size}"
     found = f"texel_density {density:g} px/m does not fit {where}, the largest that fits is {fits:.0f} px/m"

@@ -32,10 +32,11 @@ class Params(Switchable):
 def run(context: StageContext[Params]) -> Metrics:
     """Build the LODs: as closed as LOD0, made of its vertices with their normals and tangents.
 
-    A LOD has more triangles than asked where the layout has so many charts that their borders hold it (some six faces each).
+    A LOD has more triangles than asked where its outlines would differ too far from LOD0's, or the surface has many handles.
     """
     from forge_batch.ops.deviation import measure_deviation
     from forge_batch.ops.lod import build_lod
+    from forge_batch.ops.measure_shape import draw_outlines
     from forge_batch.ops.mesh import load_mesh, load_meta, save_meshes
     from forge_batch.ops.screen_sizes import screen_sizes, sphere_diameter
     from forge_batch.ops.weld import welded
@@ -44,8 +45,9 @@ def run(context: StageContext[Params]) -> Metrics:
     mesh, meta = load_mesh(path), load_meta(path)
     gap, overlap = meta["padding"] / meta["texture_size"], [0]
     lods, deviation, whole = {"lod0": mesh}, [0.0], welded(mesh)
+    outlines = draw_outlines(whole)
     for index, ratio in enumerate(context.params.ratios, start=1):
-        coarse, twice = build_lod(mesh, ratio, gap, meta["texture_size"])
+        coarse, twice = build_lod(mesh, ratio, gap, meta["texture_size"], outlines)
         lods[f"lod{index}"] = coarse
         overlap.append(twice)
         deviation.append(measure_deviation(welded(coarse), whole, count=30_000).largest)
@@ -65,7 +67,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="build_lods",
     group="export",
-    version=3,
+    version=4,
     device="cpu",
     inputs=(MESH,),
     outputs=(LODS,),

@@ -52,7 +52,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="decimate",
     group="post_processing",
-    version=2,
+    version=3,
     device="cpu",
     inputs=(MESH,),
     outputs=(MESH,),

@@ -59,7 +59,8 @@ class Params(Switchable):
     )
 
 
-def _load(context: StageContext[Params]) -> Finished:
+def load(context: StageContext[Params]) -> Finished:
+    """Read everything there is of an asset."""
     from forge_batch.ops.finished import Finished
     from forge_batch.ops.image_file import read_png
     from forge_batch.ops.mesh import load_arrays, load_mesh, load_meshes, load_meta
@@ -92,7 +93,9 @@ def _rig_values(context: StageContext[Params], asset: Finished) -> Values:
 
     rig = load_rig(context.path(RIG))
     named = mannequin_names(rig.names)
-    return measure_skeleton(asset, replace(rig, names=tuple(named.names)), asset.mesh, named.unmatched)
+    values = measure_skeleton(asset, replace(rig, names=tuple(named.names)), asset.mesh, named.unmatched)
+    kept = replace(values["rig_influences"], note="the package keeps the strongest", breach="warn")
+    return values | {"rig_influences": kept}
 
 
 def _pictured(gate: Gate, asset: Finished, context: StageContext[Params]) -> Gate:
@@ -120,7 +123,7 @@ def run(context: StageContext[Params]) -> Metrics:
     """Measure, write the gates, and refuse the asset if one failed and the manifest is strict."""
     from forge_batch.ops.measure_asset import GROUPS
 
-    asset = _load(context)
+    asset = load(context)
     values: Values = {}
     for index, measure in enumerate(GROUPS):
         context.progress(index / len(GROUPS), measure.__name__.removeprefix("measure_"))
@@ -141,7 +144,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="inspect",
     group="export",
-    version=3,
+    version=4,
     device="cpu",
     inputs=(
         MESH,

@@ -1,4 +1,4 @@
-"""Lay the surface out on one square page: UV0, with normals and tangents for the bakes.
+"""Lay the surface out on one square page, or on several by choice: UV0, with normals and tangents for the bakes.
 
 After place, because texel density is in texels per metre; before the bakes, which fill the page. From here on a vertex is a
 (position, uv, normal, tangent), and LODs share this layout.

@@ -51,7 +51,9 @@ def sound_shape(name: str) -> Mesh:
     meshes.add_mesh(pymeshlab.Mesh(points, faces))
     meshes.generate_alpha_wrap(alpha=pymeshlab.PercentageValue(1.0), offset=pymeshlab.PercentageValue(0.1))
     if meshes.current_mesh().face_number() > FACES:
-        meshes.meshing_decimation_quadric_edge_collapse(targetfacenum=FACES, preservetopology=True, preservenormal=True)
+        meshes.meshing_decimation_quadric_edge_collapse(  # what is left out is what the last call in this process said
+            targetfacenum=FACES, preservetopology=True, preservenormal=True, planarquadric=False, qualityweight=False
+        )
     made = meshes.current_mesh()
     made.compact()
     return Mesh(made.vertex_matrix().astype(np.float32), made.face_matrix().astype(np.int32))

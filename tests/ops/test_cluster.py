@@ -11,7 +11,8 @@ import trimesh
 from forge_batch.ops.cluster import preview_mesh
 from forge_batch.ops.deviation import measure_deviation
 from forge_batch.ops.mesh import Mesh, save_mesh
-from forge_batch.previews import SOURCE_FACES, Previews
+from forge_batch.previews import Previews
+from forge_batch.source_preview import SOURCE_FACES
 from tests.shapes import blob, box
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import trimesh
 
 from forge_batch.ops.measure_shape import compare_outlines, draw_outlines
 from forge_batch.ops.mesh import Mesh
@@ -30,6 +31,30 @@ def test_fine_voxels_forgive_little() -> None:
     outlines = draw_outlines(box(), 0.001)
     assert compare_outlines(_grown(0.0005), outlines) > 0.9995
     assert compare_outlines(_grown(-0.01), outlines) < 0.98
+
+
+@pytest.mark.parametrize("voxels", [50, 200])
+def test_one_voxel_off_is_found(voxels: int) -> None:
+    """Of sources 50 and 200 voxels across, an outline one voxel off on every side costs what it does to the pixel."""
+    ball = trimesh.creation.icosphere(subdivisions=4)
+    radius, faces = 0.5 * voxels, ball.faces.astype(np.int32)
+    source = Mesh((radius * ball.vertices).astype(np.float32), faces)
+    for side in (-1.0, 1.0):
+        off = Mesh(((radius + side) * ball.vertices).astype(np.float32), faces)
+        found = compare_outlines(off, draw_outlines(source, 1.0))
+        assert found < 0.995
+        assert 1 - found > 0.9 * (1 - compare_outlines(off, draw_outlines(source)))
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_rod_of_one_voxel_is_seen(lost: bool) -> None:
+    """A rod one voxel thick that only one of both has costs what it does to the pixel, lost or added."""
+    body, rod = box(), box((0.02, 0.6, 0.02), (0.3, -0.8, 0.3))
+    both = Mesh(np.concatenate([body.vertices, rod.vertices]), np.concatenate([body.faces, rod.faces + len(body.vertices)]))
+    source, result = (both, body) if lost else (body, both)
+    cost = 1 - compare_outlines(result, draw_outlines(source))
+    assert cost > 0.002
+    assert 1 - compare_outlines(result, draw_outlines(source, 0.02)) > 0.9 * cost
 
 
 def test_a_lost_part_is_seen_however_coarse_the_voxels() -> None:

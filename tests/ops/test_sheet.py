@@ -17,6 +17,7 @@ def test_pictures_and_uv_come_back_from_a_sheet(atlases: int) -> None:
     """Each atlas holds its own picture, and a face of it points at the very texels it pointed at on the sheet, in any order."""
     pictures = [np.full((4, 4, 3), number + 1, np.uint8) for number in range(atlases)]
     sheet = joined(pictures)
+    assert len(np.unique(sheet)) == atlases
     for number, picture in enumerate(pictures):
         assert (cut_out(sheet, number, atlases) == picture).all()
     triangle = np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75]], np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,19 +92,33 @@ def test_a_sheet_is_refused_unless_it_is_declared(tmp_path: Path) -> None:
     assert _run(repair.stage, tmp_path, _inputs(tmp_path, half), close_holes=0.01)["rebuilt"]
 
 
-def test_a_hole_too_wide_to_close_is_named_with_what_would_close_it(tmp_path: Path) -> None:
-    """A hollow that can hardly be looked into is refused, not delivered as a shell; the advice makes it a solid."""
+def _nearly_closed(bent: float) -> Mesh:
+    """Give a box with a hole of 0.2 by 0.2 in its front, one corner of whose rim stands out by so much."""
     whole = box()
     lid = (whole.vertices[whole.faces][:, :, 2] > 0).all(axis=1)
     rim = np.array([(x, y, 0.5) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))], np.float32)
     corner = [int(np.argmin(np.linalg.norm(whole.vertices - np.array([x, y, 1]), axis=1))) for x, y, _ in rim]
     frame = [f for k in range(4) for f in ((corner[k], corner[k - 3], 8 + k), (corner[k - 3], 8 + (k + 1) % 4, 8 + k))]
-    points = np.concatenate([whole.vertices, rim * np.array([0.2, 0.2, 1], np.float32)])  # a hole of 0.4 by 0.4
-    cut = Mesh(points, np.concatenate([whole.faces[~lid], np.array(frame, np.int32)]))
-    with pytest.raises(StageError, match=r"in 1 holes \(the longest rim is 0\.92 of the diagonal\)") as caught:
+    rim = rim * np.array([0.2, 0.2, 1], np.float32)
+    rim[0, 2] += bent
+    return Mesh(np.concatenate([whole.vertices, rim]), np.concatenate([whole.faces[~lid], np.array(frame, np.int32)]))
+
+
+def test_what_was_cut_off_is_closed_flat(tmp_path: Path) -> None:
+    """A hollow that can hardly be looked into is a solid with a piece missing: its plane rim is closed, however long."""
+    made = _run(repair.stage, tmp_path, _inputs(tmp_path, _nearly_closed(0.0)), close_holes=0.3)
+    assert (made["holes_closed"], made["boundary_edges"]) == (1, 0)
+    assert "cut off" in made["rebuilt"]
+    assert signed_volume(load_mesh(tmp_path / repair.stage.name / MESH.filename)) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_hole_too_wide_to_close_is_named_with_what_would_close_it(tmp_path: Path) -> None:
+    """Where the rim of such a hollow is no plane it is refused, not delivered as a shell; the advice makes it a solid."""
+    cut = _nearly_closed(0.25)
+    with pytest.raises(StageError, match=r"in 1 holes \(the longest rim is 0\.\d+ of the diagonal\)") as caught:
         _run(repair.stage, tmp_path, _inputs(tmp_path / "a", cut), close_holes=0.3)
-    assert "repair: {close_holes: 1.1}" in caught.value.hint
-    assert _run(repair.stage, tmp_path, _inputs(tmp_path / "b", cut), close_holes=1.1)["boundary_edges"] == 0
+    advice = float(re.search(r"repair: {close_holes: ([\d.]+)}", caught.value.hint)[1])
+    assert _run(repair.stage, tmp_path, _inputs(tmp_path / "b", cut), close_holes=advice)["boundary_edges"] == 0
 
 
 def _leaf(turn: float, at: float) -> Mesh:
