@@ -91,13 +91,15 @@ class Look(NamedTuple):
             missing.
         image_names: Names of the images, from which engines name texture assets, by the keys of `textures`; a key without
             one names its image itself.
-        masked: It has two sides, and what its base colour's alpha leaves below MASK_CUTOFF is not there.
+        masked: What its base colour's alpha leaves below MASK_CUTOFF is not there.
+        two_sided: Whether the backs of faces are seen, as of a sheet that is open on purpose; those of what is masked are.
     """
 
     name: str
     textures: Mapping[str, bytes]
     image_names: Mapping[str, str] = MappingProxyType({})
     masked: bool = False
+    two_sided: bool = False
 
 
 def add_material(blob: Blob, look: Look, image_kind: str = "image/png") -> None:
@@ -109,8 +111,9 @@ def add_material(blob: Blob, look: Look, image_kind: str = "image/png") -> None:
     }
     pbr = gltf.PbrMetallicRoughness(metallicFactor=1.0 if ORM in index else 0.0, roughnessFactor=1.0 if ORM in index else 0.7)
     material = gltf.Material(name=look.name, pbrMetallicRoughness=pbr, alphaCutoff=None)
+    material.doubleSided = look.masked or look.two_sided
     if look.masked:
-        material.alphaMode, material.alphaCutoff, material.doubleSided = gltf.MASK, MASK_CUTOFF, True
+        material.alphaMode, material.alphaCutoff = gltf.MASK, MASK_CUTOFF
     if BASE_COLOR in index:
         pbr.baseColorTexture = gltf.TextureInfo(index=index[BASE_COLOR])
     if NORMAL in index:

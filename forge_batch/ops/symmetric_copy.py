@@ -11,8 +11,9 @@ from jaxtyping import Float64
 
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import vertex_normals
+from forge_batch.ops.radial_symmetry import find_pose, turn_about_y
 from forge_batch.ops.source import SourceMesh
-from forge_batch.ops.symmetry import Folded, asymmetry, carry, find_mirror, find_plane, fold, unfold
+from forge_batch.ops.symmetry import Folded, asymmetry, carry, find_mirror, fold, unfold
 
 Mode = Literal["bilateral_x", "bilateral_y", "radial"]
 
@@ -39,20 +40,21 @@ def find_symmetry(mesh: Mesh, mode: Mode, count: int) -> Symmetry:
 
     `bilateral_x` mirrors left and right and keeps the +x side; `bilateral_y` mirrors top and bottom and keeps the upper side;
     the plane may be tilted where that is how the thing stands, see `find_mirror`. `radial` is the symmetry of a regular polygon
-    round +Y, `count` mirrored wedges: rotation alone would leave wedges whose cut sides do not meet.
+    round an axis that may lean, turned as it stands (see `find_pose`), `count` mirrored wedges: rotation alone would leave
+    wedges whose cut sides do not meet.
     """
     if mode != "radial":
         axis = 0 if mode == "bilateral_x" else 1
         point, normal = find_mirror(mesh, axis)
         image = _reflect(point, normal)
         return Symmetry([(point, normal)], [np.eye(4), image], [0], asymmetry(mesh, image))
-    centre = np.array([find_plane(mesh, 0), 0.0, find_plane(mesh, 2)])
-    half = np.pi / count
-    sides = [(centre, _across(0.0)), (centre, -_across(half))]
-    transforms, shared = [], []
-    for k in range(2 * count):
-        turn = _turn(centre, half * (k + k % 2))
-        transforms.append(turn @ _reflect(centre, _across(0.0)) if k % 2 else turn)
+    pose, half = find_pose(mesh, count), np.pi / count
+    centre, back = pose[:3, 3], np.linalg.inv(pose)
+    sides = [(centre, pose[:3, :3] @ _across(0.0)), (centre, -pose[:3, :3] @ _across(half))]
+    transforms, shared = [np.eye(4)], [1]
+    for k in range(1, 2 * count):
+        local = turn_about_y(half * (k + k % 2)) @ (np.diag([1.0, 1.0, -1.0, 1.0]) if k % 2 else np.eye(4))
+        transforms.append(pose @ local @ back)
         shared.append(1 - k % 2)
     worst = max(asymmetry(mesh, transforms[1]), asymmetry(mesh, transforms[2 % (2 * count)]))
     return Symmetry(sides, transforms, shared, worst)
@@ -122,14 +124,6 @@ def _vertex_colors(source: SourceMesh) -> np.ndarray:
 def _across(angle: float) -> Float64[np.ndarray, " 3"]:
     """Give the normal of the half plane through +Y at an angle from +X towards -Z; it points to growing angles."""
     return np.array([-np.sin(angle), 0.0, -np.cos(angle)])
-
-
-def _turn(centre: np.ndarray, angle: float) -> Float64[np.ndarray, "4 4"]:
-    matrix = np.eye(4)
-    c, s = np.cos(angle), np.sin(angle)
-    matrix[:3, :3] = [[c, 0, s], [0, 1, 0], [-s, 0, c]]
-    matrix[:3, 3] = centre - matrix[:3, :3] @ centre
-    return matrix
 
 
 def _reflect(centre: np.ndarray, normal: np.ndarray) -> Float64[np.ndarray, "4 4"]:

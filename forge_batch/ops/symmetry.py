@@ -21,7 +21,7 @@ SAMPLES = 20_000
 TILT = 0.18
 """Largest slope of a mirror plane against its axis: ten degrees, by which generators turn things."""
 
-_SEARCH = {"maxiter": 150, "xatol": 2e-4, "fatol": 1e-7}
+SEARCH = {"maxiter": 150, "xatol": 2e-4, "fatol": 1e-7}
 PROBES = 4_000
 
 
@@ -101,7 +101,7 @@ def find_mirror(mesh: Mesh, axis: int) -> tuple[Float64[np.ndarray, " 3"], Float
 
     starts = [np.zeros(3), *(np.array([0.0, s * t, s * (1 - t)]) for s in (-0.1, 0.1) for t in (0, 1))]
     found = [
-        minimize(cost, start, method="Nelder-Mead", options=_SEARCH | {"initial_simplex": _simplex(start)}) for start in starts
+        minimize(cost, start, method="Nelder-Mead", options=SEARCH | {"initial_simplex": _simplex(start)}) for start in starts
     ]
     best = min(found, key=lambda one: round(float(one.fun), 12)).x
     tilted = float(np.hypot(best[1], best[2])) > 0.002 and cost(best) < 0.8 * cost(np.zeros(3))

@@ -56,6 +56,7 @@ class Asset:
         bone_names: `mannequin` or `keep`.
         influences: Most joints that move one vertex.
         normal_bits: Of a channel of normal maps that are files of their own: 8 or 16. Inside a GLB they have 8.
+        two_sided: Whether it is a sheet that shows both its sides.
         atlases: How many sets of textures it has; see ops.sheet.
     """
 
@@ -77,6 +78,7 @@ class Asset:
     nanite: bool = False
     lightmap_resolution: int | None = None
     atlases: int = 1
+    two_sided: bool = False
 
     @property
     def names(self) -> Names:
@@ -145,9 +147,10 @@ def glb_textures(surface: Surface) -> dict[str, bytes]:
     return {kind: encode_png(image) for kind, image in maps.items() if image is not None}
 
 
-def glb_look(names: Names, textures: Mapping[str, bytes], masked: bool) -> Look:
-    """Give the material of an atlas for a GLB, its images called as their files would be."""
-    return Look(names.material, textures, {kind: names.texture(kind) for kind in textures}, masked)
+def glb_look(asset: Asset, names: Names, textures: Mapping[str, bytes]) -> Look:
+    """Give the material of an asset's atlas for a GLB, its images called as their files would be."""
+    images = {kind: names.texture(kind) for kind in textures}
+    return Look(names.material, textures, images, asset.masked, asset.two_sided)
 
 
 def switch_distances(asset: Asset) -> list[float]:

@@ -25,7 +25,7 @@ def blender_files(asset: Asset) -> dict[str, bytes]:
     looks = []
     for surface in asset.surfaces:
         names, textures = surface.names, glb_textures(surface)
-        looks.append(glb_look(names, textures, asset.masked))
+        looks.append(glb_look(asset, names, textures))
         files |= {f"{names.texture(kind)}.png": png for kind, png in textures.items() if kind != "orm"}
         if surface.normal is not None:
             files[f"{names.texture('normal')}.png"] = encode_png(surface.shown_normal)

@@ -30,6 +30,7 @@ class Engine:
         how: How to import; `{folder}`, `{mesh}`, `{orm}` and `{mask}` stand for names.
         how_skinned: What is to be said besides where there is a skeleton.
         how_masked: What is to be said besides where the base colour's alpha cuts holes.
+        how_two_sided: The same of a sheet that shows both its sides.
         influences: Most joints of a vertex that its models hold.
     """
 
@@ -41,6 +42,7 @@ class Engine:
     how: str
     how_skinned: str
     how_masked: str
+    how_two_sided: str
     influences: int
     recipe: Callable[[Asset, Mapping[str, bytes]], dict[str, Any]] | None = None
 
@@ -52,7 +54,8 @@ class Engine:
         words = {"folder": asset.folder, "mesh": model}
         words |= {kind: " and ".join(one.texture(kind) for one in every) for kind in ("orm", "mask")}
         words["color"] = " and ".join(one.texture("base_color") for one in every)
-        more = (self.how_skinned if asset.rig else "", self.how_masked if asset.masked else "")
+        sided = self.how_two_sided if asset.two_sided and not asset.masked else ""
+        more = (self.how_skinned if asset.rig else "", self.how_masked if asset.masked else "", sided)
         said = " ".join(filter(None, (self.how, *more))).format(**words)
         if len(every) == 1:
             return said
@@ -76,6 +79,7 @@ ENGINES: Mapping[str, Engine] = {
             "SK_... is the skeletal mesh; {mesh} is the same without bones.",
             "The alpha of {color} cuts holes: from the FBX, set the material's blend mode to Masked, tick Two Sided, and wire "
             "that alpha to Opacity Mask (clip value 0.5). ForgeImport and the GLB do so by themselves.",
+            "It is a sheet: tick Two Sided in its material. ForgeImport and the GLB do.",
             8,
             ue5_recipe,
         ),
@@ -90,6 +94,7 @@ ENGINES: Mapping[str, Engine] = {
             "makes no colliders from names: put the meshes of {mesh}_Colliders into Mesh Colliders, each Convex.",
             "In the model's import settings choose Rig > Animation Type > Humanoid (or Generic).",
             "The alpha of {color} cuts holes: in the material tick Alpha Clipping (threshold 0.5) and Double-Sided.",
+            "It is a sheet: tick Double-Sided in the material.",
             8,
         ),
         Engine(
@@ -103,6 +108,7 @@ ENGINES: Mapping[str, Engine] = {
             "A character has no such nodes: give it a shape that moves with it. A BoneMap in the import settings renames its "
             "bones for Godot's retargeting.",
             "Its material is cut by alpha (scissor) and has two sides.",
+            "It is a sheet, and its material shows both sides.",
             INFLUENCES,
         ),
         Engine(
@@ -117,6 +123,7 @@ ENGINES: Mapping[str, Engine] = {
             "Bones point along the figure's own axes, not along the limbs.",
             "The material of the GLB is cut by alpha. In one of your own, wire the alpha of {color} through a Math node, "
             "Greater Than 0.5.",
+            "It is a sheet, and its material shows both sides.",
             INFLUENCES,
         ),
         Engine(
@@ -129,6 +136,7 @@ ENGINES: Mapping[str, Engine] = {
             "Draco, its front looks along +Z.",
             "Its skeleton can be bent, at most four joints a vertex.",
             "Its material is cut by alpha and has two sides.",
+            "It is a sheet, and its material shows both sides.",
             INFLUENCES,
         ),
     )

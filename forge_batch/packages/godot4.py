@@ -19,7 +19,7 @@ def godot4_files(asset: Asset) -> dict[str, bytes]:
     glb = encode_glb(
         asset.model,
         asset.levels[0],
-        [glb_look(surface.names, glb_textures(surface), asset.masked) for surface in asset.surfaces],
+        [glb_look(asset, surface.names, glb_textures(surface)) for surface in asset.surfaces],
         solids,
         {f"SOCKET_{name}": place for name, place in asset.sockets.items()},
         rig=next(iter(level_rigs(asset)), None),

@@ -41,7 +41,7 @@ def ue5_files(asset: Asset) -> dict[str, bytes]:
             files[beside[NORMAL]] = encode_png(directx(surface.shown_normal))
         wired[called.material] = {PROPERTIES[kind]: file for kind, file in beside.items()}
         images = {kind: called.texture(kind) + ("_GL" if kind == NORMAL else "") for kind in inside}
-        looks.append(Look(called.material, inside, images, asset.masked))
+        looks.append(Look(called.material, inside, images, asset.masked, asset.two_sided))
     scene = FbxScene(
         names.mesh,
         [turned(mesh, FBX_AXES, CENTIMETRES) for mesh in asset.levels],

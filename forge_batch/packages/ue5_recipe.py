@@ -52,6 +52,7 @@ def ue5_recipe(asset: Asset, files: Mapping[str, bytes]) -> dict[str, Any]:
             "sockets": sorted(asset.sockets),
             **({} if several else {"material_slot": looks[0]["material_slot"]}),
         },
+        **({"two_sided": True} if asset.two_sided else {}),
         "skeletal_mesh": _skeletal(asset) if asset.rig else None,
         **({"materials": looks} if several else _alone(looks[0])),
     }

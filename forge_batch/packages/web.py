@@ -32,7 +32,7 @@ def web_files(asset: Asset) -> dict[str, bytes]:
     data = b""
     for edge, quality in STEPS:
         looks = [
-            glb_look(names, {kind: encode_webp(shrunk(image, edge), quality) for kind, image in images.items()}, asset.masked)
+            glb_look(asset, names, {kind: encode_webp(shrunk(image, edge), quality) for kind, image in images.items()})
             for names, images in maps.items()
         ]
         data = encode_web_glb(asset.model, packed, looks, points, rig)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -111,7 +112,8 @@ class Params(StageParams):
         return engines
 
 
-def _load(context: StageContext[Params]) -> Asset:
+def _load(context: StageContext[Params], manifest: Mapping[str, Any]) -> Asset:
+    """Read all that there is of an asset; what it is besides stands in its resolved manifest."""
     from forge_batch.ops.image_file import read_png
     from forge_batch.ops.lightmap import with_lightmap_uv
     from forge_batch.ops.mesh import load_mesh, load_meshes, load_meta
@@ -143,6 +145,7 @@ def _load(context: StageContext[Params]) -> Asset:
         nanite=use_nanite(context.params.nanite, len(lods["lod0"].faces)),
         lightmap_resolution=context.params.lightmap_resolution,
         atlases=load_meta(context.path(MESH)).get("atlases", 1),
+        two_sided=bool(manifest.get("repair", {}).get("open")),
     )
 
 
@@ -194,16 +197,17 @@ def run(context: StageContext[Params]) -> Metrics:
     from forge_batch.packages.package_report import Summary, report_html, report_json
     from forge_batch.packages.zip_file import write_zip
 
-    asset = _load(context)
+    manifest = context.path(MANIFEST).read_bytes()
+    wishes = yaml.safe_load(manifest)
+    asset = _load(context, wishes)
     source, cutouts = load_source_meta(context.path(SOURCE_MESH)), load_arrays(context.path(CUTOUTS))[1]
     gates = [Gate.from_json(gate) for gate in json.loads(context.path(GATES).read_text())] if context.has(GATES) else []
     found = read_pictures(gates, context.path(GATES).parent) if context.has(GATES) else {}
     pictures = {name: png for name, png in found.items() if len(png) <= SMALL}
-    manifest = context.path(MANIFEST).read_bytes()
     licence = context.images["license"].read_text(encoding="utf-8", errors="replace") if "license" in context.images else None
     papers = {
         "LICENSES.txt": licences_text(
-            context.asset, source, cutouts, licence, asset.rig_facts, rasterised_by_nvdiffrast(yaml.safe_load(manifest))
+            context.asset, source, cutouts, licence, asset.rig_facts, rasterised_by_nvdiffrast(wishes)
         ).encode(),
         "manifest.yaml": manifest,
     }
@@ -231,7 +235,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="export",
     group="export",
-    version=9,
+    version=10,
     device="cpu",
     inputs=(
         MESH,

@@ -21,7 +21,7 @@ class Params(StageParams):
     mode: Literal["off", "bilateral_x", "bilateral_y", "radial"] = Field(
         default="off",
         description="bilateral_x: left and right alike, the +x half is kept; bilateral_y: top and bottom alike, the upper half "
-        "is kept; radial: `count` mirrored wedges round the vertical axis.",
+        "is kept; radial: `count` mirrored wedges round the upright axis. Plane and axis are found, also ten degrees off.",
     )
     tolerance: float = Field(
         default=0.03,
@@ -93,7 +93,7 @@ def run(context: StageContext[Params]) -> Metrics:
 stage = Stage(
     name="symmetrize",
     group="post_processing",
-    version=2,
+    version=3,
     device="cpu",
     inputs=(MESH, SOURCE_MESH),
     outputs=(MESH, SOURCE_MESH),

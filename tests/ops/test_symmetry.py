@@ -151,3 +151,20 @@ def test_a_barrel_is_radial_and_a_walking_horse_is_nothing() -> None:
     """Of real shapes the barrel is a regular polygon's, and a horse in mid-stride has no mirror."""
     assert find_symmetry(_real("wood_barrel/reference.glb"), "radial", 4).asymmetry < 0.02
     assert find_symmetry(_real("horse/reference.glb"), "bilateral_x", 0).asymmetry > 0.03
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_radial_thing_may_lean_and_be_turned(count: int) -> None:
+    """A box of 1 x 2 x c that leans by 6 degrees and is turned by 20 is rebuilt: closed, of its volume, axis found."""
+    size = (1.0, 2.0, 1.6 if count == 2 else 1.0)
+    a, b = np.radians(20.0), np.radians(6.0)
+    turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    lean = np.array([[np.cos(b), -np.sin(b), 0], [np.sin(b), np.cos(b), 0], [0, 0, 1]])
+    mesh = Mesh((box(size).vertices @ (lean @ turn).T + (0.3, 1.0, -0.2)).astype(np.float32), box(size).faces)
+    symmetry = find_symmetry(mesh, "radial", count)
+    assert symmetry.asymmetry < 0.005
+    axis = np.cross(symmetry.planes[0][1], symmetry.planes[1][1])
+    assert abs(axis @ lean[:, 1]) / np.linalg.norm(axis) > np.cos(np.radians(0.5))
+    result = make_symmetric(mesh, symmetry)
+    assert measure_topology(result.faces).closed
+    assert signed_volume(result) == pytest.approx(np.prod(size), rel=0.01)

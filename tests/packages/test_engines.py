@@ -124,6 +124,17 @@ def test_blender_reads_unitys_file_at_its_size(folders: dict[str, Path], importe
     np.testing.assert_allclose(points.max(axis=0), [0.85, 0.45, 0.8], atol=1e-5)
 
 
+def test_a_sheet_shows_both_its_sides(asset: Asset) -> None:
+    """Every GLB of a sheet has a double-sided material, and where an engine must be told by hand the steps say so."""
+    for name, engine in ENGINES.items():
+        for sheet in (True, False):
+            one = replace(asset, two_sided=sheet)
+            glbs = [data for file, data in engine.files(one).items() if file.endswith(".glb")]
+            sides = [material.get("doubleSided", False) for data in glbs for material in Glb(data).document["materials"][:1]]
+            assert sides == [sheet] * len(glbs), name
+            assert ("sheet" in engine.steps(one)) == sheet
+
+
 def test_unitys_mask_map_holds_metallic_occlusion_detail_and_smoothness(folders: dict[str, Path]) -> None:
     """Of occlusion 200, roughness 180 and metallic 30 it makes (30, 200, 255, 75)."""
     assert pixel(folders["unity_hdrp"] / "T_Winged_MODS.png") == (30, 200, 255, 75)

@@ -338,7 +338,13 @@ class Material(Object):
         self.compiled = False
 
 
+class MaterialInstanceBasePropertyOverrides(Object):
+    properties: ClassVar[dict[str, Any]] = {"override_two_sided": False, "two_sided": False}
+
+
 class MaterialInstanceConstant(Object):
+    properties: ClassVar[dict[str, Any]] = {"base_property_overrides": MaterialInstanceBasePropertyOverrides}
+
     def __init__(self) -> None:
         super().__init__()
         self.parent: Any = None

@@ -90,6 +90,17 @@ def test_each_atlas_becomes_an_instance_in_the_slot_of_its_name(tmp_path: Path) 
         Importer(FakeUnreal()).import_package(stray)
 
 
+def test_a_sheet_gets_a_material_that_shows_both_sides(tmp_path: Path) -> None:
+    """Of a sheet the instance overrides two-sided and sets it; of all else it leaves the master's."""
+    found = []
+    for sheet in (True, False):
+        editor = FakeUnreal()
+        Importer(editor).import_package(package(tmp_path / f"{sheet}.zip", asset(two_sided=sheet)))
+        overrides = editor.EditorAssetLibrary.assets[f"{FOLDER}/MI_Winged"].get_editor_property("base_property_overrides")
+        found.append([overrides.get_editor_property(name) for name in ("override_two_sided", "two_sided")])
+    assert found == [[True, True], [False, False]]
+
+
 def test_textures_get_the_settings_that_unreal_does_not_guess(tmp_path: Path) -> None:
     """Base colour is sRGB, the normal map TC_NORMALMAP, ORM TC_MASKS, both without sRGB."""
     editor = FakeUnreal()

@@ -146,6 +146,13 @@ class Importer:
             editing.set_material_instance_texture_parameter_value(instance, parameter, textures[role])
             if editing.get_material_instance_texture_parameter_value(instance, parameter) != textures[role]:
                 raise ImportFailed(f"{look.instance} does not take {textures[role].get_name()} as {parameter}.")
+        if recipe.two_sided:
+            overrides = instance.get_editor_property("base_property_overrides")  # a copy: only the whole can be set
+            set_checked(overrides, "override_two_sided", True)
+            set_checked(overrides, "two_sided", True)
+            instance.set_editor_property("base_property_overrides", overrides)
+            if not instance.get_editor_property("base_property_overrides").get_editor_property("two_sided"):
+                raise ImportFailed(f"{look.instance} does not become two-sided.")
         editing.update_material_instance(instance)
         self._save(path)
         return instance

@@ -89,6 +89,7 @@ class Recipe:
         lightmap: Texels of the lightmap's edge, 0 if the mesh has no second UV set.
         skeletal: The skinned mesh of a character, which has the static one's size and LODs, or None.
         looks: One material, or one for each atlas.
+        two_sided: Whether the materials show the backs of faces.
     """
 
     destination: str
@@ -102,6 +103,7 @@ class Recipe:
     lightmap: int
     skeletal: Skeletal | None
     looks: tuple[Look, ...]
+    two_sided: bool
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -164,6 +166,7 @@ def _recipe(document: Mapping[str, Any]) -> Recipe:
         int(mesh["lightmap_resolution"] or 0),
         _skeletal(document["skeletal_mesh"]) if document["skeletal_mesh"] else None,
         _looks(document),
+        document.get("two_sided") is True,
     )
 
 
