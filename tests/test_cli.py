@@ -205,7 +205,7 @@ def test_plan_of_one_asset_leaves_a_look_at_what_was_generated(content: Path, ca
     """Once a mesh is there, its faces and a GLB are named; written once, and anew for a new one."""
     asked = ("plan", "--content", content, "--asset", "crate")
     assert one_document(call(capsys, *asked, "--json")[1])["assets"][0]["source"] is None
-    save_mesh(content / "mesh.npz", mesh := blob(100))
+    save_mesh(content / "mesh.npz", mesh := blob(60))
     generated = (content / "mesh.npz").read_bytes()
     make(content, FakeExecutor(data={("generate", "mesh"): generated}, metrics={"generate": {"faces": len(mesh.faces)}}))
     source = one_document(call(capsys, *asked, "--json")[1])["assets"][0]["source"]
