@@ -46,9 +46,8 @@ def main() -> None:
                 bounds[0], bounds[1] = before.vertices.min(axis=0), before.vertices.max(axis=0)
                 a, b = (silhouette(m.vertices, m.faces, azimuth, elevation, 512, bounds) for m in (before, mesh))
                 shares.append(float((a & b).sum() / (a | b).sum()))
-            print(
-                job.stem, "rounds", found["smoothing_rounds"], "charts", charts, "outlines", round(min(shares), 4), flush=True
-            )
+            rounds_done, least = found["smoothing_rounds"], round(min(shares), 4)
+            print(f"{job.stem}: {rounds_done} rounds, {charts} charts, outlines {least}", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ import numpy as np
 import pymeshlab
 import xatlas
 
-from forge_batch.ops.atlas import build_atlas
+from forge_batch.ops.atlas import build_atlas, signed_areas
 from forge_batch.ops.box_charts import box_charts
+from forge_batch.ops.components import face_components
 from forge_batch.ops.measure_atlas import find_charts
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.plane_charts import plane_charts
@@ -50,9 +51,23 @@ def packed(mesh: Mesh, charted: Charted | None, crease: float = 180.0) -> Mesh:
     arrays: dict[str, np.ndarray] = {"vertices": mesh.vertices, "faces": mesh.faces}
     if charted is not None:
         base, faces, uv = charted
-        arrays = {"vertices": mesh.vertices[base], "faces": faces.astype(np.int32), "uv": uv}
+        arrays = {
+            "vertices": mesh.vertices[base],
+            "faces": faces.astype(np.int32),
+            "uv": _metres(mesh.vertices[base], faces, uv),
+        }
     made, _ = build_atlas(arrays, {"size": SIZE, "padding": PADDING, "density": None, "crease": crease, "atlases": 1})
     return Mesh(mesh.vertices[base[made["origin"]]], made["faces"], uv=np.clip(made["uv"] / SIZE, 0, 1).astype(np.float32))
+
+
+def _metres(points: np.ndarray, faces: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """Scale every chart to the area that it has in space, as the packer wants it."""
+    chart = face_components(faces.astype(np.int32))
+    wanted = np.bincount(chart, weights=face_areas(Mesh(points, faces)))
+    has = np.bincount(chart, weights=np.abs(signed_areas(uv[faces])))
+    scale = np.ones(len(uv))
+    scale[faces] = np.sqrt(wanted / np.maximum(has, 1e-30))[chart][:, None]
+    return np.asarray(uv * scale[:, None])
 
 
 def plain_xatlas(mesh: Mesh) -> Mesh:
