@@ -7,6 +7,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from forge_batch.ops.mesh import Mesh
+from forge_batch.ops.nearest import FaceTree
 
 
 def area_normals(mesh: Mesh) -> np.ndarray:
@@ -38,12 +39,11 @@ def patches(mesh: Mesh, count: int, rng: np.random.Generator) -> np.ndarray:
 
 def inscribed_ball(mesh: Mesh, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Find a place well inside: its centre and how far the surface is from it."""
-    surface = cKDTree(np.concatenate([mesh.vertices, mesh.vertices[mesh.faces].mean(axis=1)]))
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     tried = rng.uniform(low, high, (4000, 3))
     solid = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
     inside = tried[solid.contains(tried)]
-    distance = surface.query(inside)[0]
+    distance = FaceTree(mesh.vertices, mesh.faces).nearest(inside)[2]
     best = int(np.argmax(distance))
     return inside[best], float(distance[best])
 
