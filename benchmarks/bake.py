@@ -234,7 +234,7 @@ def case(pair: Pair, blender: str, folder: Path) -> tuple[Any, np.ndarray]:
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
     """Fit a map into the sheet."""
-    small = cv2.resize(image.astype(np.uint8), (320, 320), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image.astype(np.uint8), (224, 224), interpolation=cv2.INTER_AREA)
     return small if small.ndim == 3 else np.repeat(small[..., None], 3, axis=2)
 
 
