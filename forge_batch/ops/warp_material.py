@@ -203,6 +203,11 @@ def _parts(place: wp.vec2):
     return wp.vec2(place[0] - wp.floor(place[0]), place[1] - wp.floor(place[1]))
 
 
+@wp.func
+def _uv_at(corner_uv: wp.array(dtype=wp.vec2, ndim=2), f: wp.int32, weight: wp.vec3):
+    return weight[0] * corner_uv[f, 0] + weight[1] * corner_uv[f, 1] + weight[2] * corner_uv[f, 2]
+
+
 # Read textures that repeat, bilinearly, colours in linear light; as ops.surface_texture.
 @wp.kernel(enable_backward=False)
 def read_texture(
@@ -219,8 +224,7 @@ def read_texture(
     f = source_face[i]
     if f < 0:
         return
-    weight = source_weights[i]
-    uv = weight[0] * corner_uv[f, 0] + weight[1] * corner_uv[f, 1] + weight[2] * corner_uv[f, 2]
+    uv = _uv_at(corner_uv, f, source_weights[i])
     place = _place_in(uv, image.shape[1], image.shape[0])
     low, high = _texels_at(place, image.shape[1], image.shape[0])
     color[i] = _blend(image, table, low, high, _parts(place))
@@ -252,8 +256,7 @@ def read_alpha(
     f = source_face[i]
     if f < 0:
         return
-    weight = source_weights[i]
-    uv = weight[0] * corner_uv[f, 0] + weight[1] * corner_uv[f, 1] + weight[2] * corner_uv[f, 2]
+    uv = _uv_at(corner_uv, f, source_weights[i])
     place = _place_in(uv, image.shape[1], image.shape[0])
     low, high = _texels_at(place, image.shape[1], image.shape[0])
     part = _parts(place)
