@@ -119,7 +119,7 @@ def _compare(mesh: Mesh, triangles: int) -> list[dict[str, Any]]:
 
 
 def _other_outlines(mesh: Mesh, framed: Mesh) -> list[np.ndarray]:
-    bounds = np.stack([framed.vertices.min(axis=0), framed.vertices.max(axis=0)])
+    bounds = framed.bounds
     return [silhouette(mesh.vertices, mesh.faces, a, e, OUTLINE, bounds) for a, e in OTHERS]
 
 
@@ -141,7 +141,7 @@ def _unweighted(mesh: Mesh, triangles: int) -> Mesh:
 
 def _fitted(low: Mesh, reference: Mesh) -> Mesh:
     """Move vertices so that outlines fit: least squares over the pixels along all outlines, with a term for staying."""
-    bounds = np.stack([reference.vertices.min(axis=0), reference.vertices.max(axis=0)])
+    bounds = reference.bounds
     views = [frame_view(bounds, a, e) for a, e in VIEWS]
     wanted = [outline_distance(_mask(reference.vertices, reference.faces, view)) for view in views]
     points = low.vertices.astype(np.float64)

@@ -151,7 +151,7 @@ def _coloured(mesh: Mesh, colors: UInt8[np.ndarray, "f 3"]) -> Picture:
 
 
 def _bounds(mesh: Mesh) -> Float[np.ndarray, "2 3"]:
-    return np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)])
+    return mesh.bounds
 
 
 def _project(mesh: Mesh, side: tuple[float, float]) -> Float64[np.ndarray, "v 3"]:

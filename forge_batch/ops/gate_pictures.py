@@ -23,7 +23,7 @@ from forge_batch.ops.measure_atlas import chart_widths, close_charts, draw_cover
 from forge_batch.ops.measure_hulls import find_uncovered
 from forge_batch.ops.measure_placement import view_cameras
 from forge_batch.ops.measure_shape import FLOATER, SLIVER, count_open_edges, front_outlines, weld, worst_outline
-from forge_batch.ops.outline_overlap import draw_both
+from forge_batch.ops.outline_overlap import draw_both, overlap
 from forge_batch.ops.topology import face_areas, find_edges
 from forge_batch.ops.unwrap import face_stretch
 
@@ -231,9 +231,7 @@ def _inputs(asset: Finished) -> Drawn | None:
     }
     if not pairs:
         return None
-    worst = min(
-        pairs, key=lambda view: (pairs[view][0] & pairs[view][1]).sum() / max((pairs[view][0] | pairs[view][1]).sum(), 1)
-    )
+    worst = min(pairs, key=lambda view: overlap(*pairs[view]))
     return Drawn(canvas.difference(*pairs[worst]), f"{worst}; red: only the source, blue: only the picture")
 
 

@@ -62,7 +62,7 @@ def convex_hull(points: Float[np.ndarray, "n 3"], most: int) -> Mesh:
 
 def box_hull(mesh: Mesh) -> Mesh:
     """Give the axis-aligned box of a mesh."""
-    corners = np.array([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)])
+    corners = mesh.bounds
     x, y, z = np.meshgrid(*corners.T, indexing="ij")
     return convex_hull(np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1), 8)
 
@@ -72,7 +72,7 @@ def capsule_hull(mesh: Mesh, most: int) -> Mesh:
 
     It is as long as that side and as thick as the other two on average; a thicker than long thing gets a ball.
     """
-    low, high = mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64)
+    low, high = mesh.bounds.astype(np.float64)
     extent, middle = high - low, 0.5 * (low + high)
     axis = int(np.argmax(extent))
     radius = 0.25 * float(extent.sum() - extent[axis])

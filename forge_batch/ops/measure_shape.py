@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int32
 from forge_batch.ops.components import component_volumes, face_components, find_floaters, find_inner_shells
 from forge_batch.ops.mesh import Mesh
 from forge_batch.ops.normals import weld_index
+from forge_batch.ops.outline_overlap import overlap
 from forge_batch.ops.topology import face_areas, find_edges
 from forge_batch.ops.zbuffer import MARGIN, frame_view, silhouette
 
@@ -100,7 +101,7 @@ def draw_outlines(mesh: Mesh, grain: float = 0.0) -> Outlines:
         mesh: The reference.
         grain: Edge of its voxels, metres; 0 if it has none.
     """
-    bounds = np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)])
+    bounds = mesh.bounds
     reach = np.array([0.25 * grain * OUTLINE / frame_view(bounds, a, e).half for a, e in VIEWS])  # half a voxel, in pixels
     finer = int(np.clip(np.ceil(1.0 / max(float(reach.min()), 1e-9)), 1, FINER)) if grain else 1
     size = OUTLINE * finer
@@ -123,12 +124,12 @@ def compare_outlines(mesh: Mesh, reference: Outlines) -> float:
     Where both outlines run within half a voxel of a pixel, it agrees. So an outline that lies half a voxel off is the same
     one, and of one that lies a voxel off everything counts, as does what only one of both has, however thin it is.
     """
-    return float(np.mean([_overlap(drawn, mask) for drawn, mask in _pairs(mesh, reference)]))
+    return float(np.mean([overlap(drawn, mask) for drawn, mask in _pairs(mesh, reference)]))
 
 
 def worst_outline(mesh: Mesh, reference: Outlines) -> tuple[np.ndarray, np.ndarray]:
     """Give the mesh's and the reference's outline in the view where they agree least; what is forgiven agrees."""
-    return min(_pairs(mesh, reference), key=lambda pair: _overlap(*pair))
+    return min(_pairs(mesh, reference), key=lambda pair: overlap(*pair))
 
 
 def _pairs(mesh: Mesh, reference: Outlines) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -138,10 +139,6 @@ def _pairs(mesh: Mesh, reference: Outlines) -> Iterator[tuple[np.ndarray, np.nda
             forgiven = _near_outline(mask, reach) & _near_outline(drawn, reach)
             drawn = np.where(forgiven, mask, drawn)
         yield drawn, mask
-
-
-def _overlap(drawn: np.ndarray, mask: np.ndarray) -> float:
-    return float((drawn & mask).sum() / max((drawn | mask).sum(), 1))
 
 
 def switch_error(deviation: float, diameter: float, screen_size: float) -> float:
@@ -173,7 +170,7 @@ def front_overlap(
     vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"], mask: Bool[np.ndarray, "h w"], yaw: float
 ) -> float:
     """Give intersection over union, 0..1, of `front_outlines`. Perspective in the picture costs a few percent."""
-    return _overlap(*front_outlines(vertices, faces, mask, yaw))
+    return overlap(*front_outlines(vertices, faces, mask, yaw))
 
 
 def front_outlines(

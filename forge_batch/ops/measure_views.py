@@ -26,7 +26,7 @@ def detail_picture(mesh: Mesh, base_color: UInt8[np.ndarray, "h w 3"], azimuth: 
     assert mesh.uv is not None
     while base_color.shape[0] > 4 * EDGE:
         base_color = np.asarray(cv2.resize(base_color, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    view = frame_view(np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)]), azimuth, 0.0)
+    view = frame_view(mesh.bounds, azimuth, 0.0)
     hits = see(project(mesh.vertices, view, EDGE), mesh.faces, EDGE, cull=True)
     seen = hits.face >= 0
     uv = np.einsum("nk,nkc->nc", hits.weights[seen], mesh.uv[mesh.faces[hits.face[seen]]])

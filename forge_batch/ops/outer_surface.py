@@ -50,7 +50,7 @@ def rebuild(mesh: Mesh, cells: int) -> Rebuilt:
         mesh: Any triangles, finite.
         cells: Along the longest side. Memory is 10 bytes a cell of the box; 256 take about 2 s.
     """
-    low, high = mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64)
+    low, high = mesh.bounds.astype(np.float64)
     step = float((high - low).max()) / cells
     margin = GAPS[-1] + 4
     nx, ny, nz = (int(n) for n in np.ceil((high - low) / step).astype(int) + 2 * margin + 1)

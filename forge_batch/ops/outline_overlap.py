@@ -17,7 +17,11 @@ _PLANE = 512  # pixels: longest edge of the picture that is compared
 
 def outline_overlap(mesh: Mesh, alpha: UInt8[np.ndarray, "h w"], camera: Camera) -> float:
     """Give intersection over union, 0..1, of the mesh's outline and an alpha of 50 % and more; see `draw_both`."""
-    drawn, mask = draw_both(mesh, alpha, camera)
+    return overlap(*draw_both(mesh, alpha, camera))
+
+
+def overlap(drawn: Bool[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]) -> float:
+    """Give intersection over union, 0..1, of two pictures; 0 where both are empty."""
     return int(np.count_nonzero(drawn & mask)) / max(int(np.count_nonzero(drawn | mask)), 1)
 
 

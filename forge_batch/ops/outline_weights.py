@@ -19,7 +19,7 @@ def outline_shares(mesh: Mesh) -> Float64[np.ndarray, " v"]:
 
     Three of five vertices of a usual thing lie on some outline, none on all; edges and limbs on most.
     """
-    bounds = np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)])
+    bounds = mesh.bounds
     times = np.zeros(len(mesh.vertices))
     for azimuth, elevation in VIEWS:
         points = project(mesh.vertices, frame_view(bounds, azimuth, elevation), OUTLINE)

@@ -26,7 +26,7 @@ def keep_outlines(mesh: Mesh, before: Mesh) -> tuple[Mesh, float]:
     Returns:
         The mesh, and how far it was moved, metres, inwards if negative.
     """
-    bounds = np.stack([before.vertices.min(axis=0), before.vertices.max(axis=0)])
+    bounds = before.bounds
     missing, length = 0.0, 0.0
     for azimuth, elevation in VIEWS:
         old, new = (silhouette(m.vertices, m.faces, azimuth, elevation, SIZE, bounds) for m in (before, mesh))

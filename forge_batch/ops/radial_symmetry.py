@@ -27,7 +27,7 @@ def find_pose(mesh: Mesh, count: int) -> Float64[np.ndarray, "4 4"]:
     """
     points = sample_surface(mesh, SAMPLES)
     tree, probes = cKDTree(points), points[::17]
-    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    low, high = mesh.bounds
     middle = np.array([find_plane(mesh, 0), 0.5 * float(low[1] + high[1]), find_plane(mesh, 2)])
 
     def away(pose: np.ndarray, local: np.ndarray) -> float:

@@ -70,7 +70,7 @@ def render(
         sRGB with straight alpha. What has holes cut by alpha is drawn from both sides; through them nothing is seen.
     """
     fine = size * SUPERSAMPLE
-    view = frame_view(np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)]), azimuth, elevation)
+    view = frame_view(mesh.bounds, azimuth, elevation)
     masked = maps.base_color is not None and maps.base_color.shape[2] == 4
     hits = see(project(mesh.vertices, view, fine), mesh.faces, fine, cull=not masked)
     maps = _fit_maps(maps, 4 * size)

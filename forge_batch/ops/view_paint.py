@@ -124,7 +124,7 @@ def _texels(mesh: Mesh, size: int) -> _Texels:
 
 def _look(mesh: Mesh, texels: _Texels, angles: tuple[float, float], size: int) -> _Look:
     """Find which texels a view shows: facing it, not hidden, not at a silhouette, where reads mix in what is behind."""
-    view = frame_view(np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)]), *angles)
+    view = frame_view(mesh.bounds, *angles)
     points = project(mesh.vertices, view, size)
     hits = see(points, mesh.faces, size, cull=False)
     depth = np.full((size, size), np.inf, np.float32)

@@ -50,7 +50,7 @@ def voxelize(mesh: Mesh, cells: int) -> VoxelSolid:
         mesh: With faces, and of some height.
         cells: Along y.
     """
-    low, high = mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64)
+    low, high = mesh.bounds.astype(np.float64)
     cell = float(high[1] - low[1]) / cells
     half = np.ceil((high - low) / (2 * cell)).astype(np.int64) + RIM
     origin = (low + high) / 2 - half * cell
